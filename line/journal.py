@@ -1,0 +1,260 @@
+"""The append-only journal of one service, which is also its outbox.
+
+Every event that a service makes or hears stands here before anything else happens to it. One SQLite file in WAL mode
+with synchronous FULL: what `append` has returned survives a power cut. The outbox is a cursor in the same file, so a
+broker that is away costs disk and never an event. Appending an event twice is appending it once.
+
+One writer thread owns the connection that writes; readers open their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from msgspec import Struct
+
+from line.errors import JournalError
+
+_QUEUE_SIZE = 1024
+"""Batches that may wait for the disk; when full, `append` waits, and with it whoever produces."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    position INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    own INTEGER NOT NULL,
+    at_ns INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    payload BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS own_entries ON entries(position) WHERE own;
+CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+"""
+SCHEMA_VERSION = 1
+
+
+class Entry(Struct, frozen=True):
+    """One event as it stands in the journal."""
+
+    id: str
+    own: bool
+    """True for an event this service made, which the outbox must deliver."""
+    at_ns: int
+    topic: str
+    payload: bytes
+    position: int = 0
+    """Order in this journal, from 1; 0 before it is appended."""
+
+
+class Journal:
+    """A journal that is open for writing. Made by `open_journal`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._requests: queue.Queue[_Request | None] = queue.Queue(_QUEUE_SIZE)
+        self._connection = _connected(path, writing=True)
+        self._thread = threading.Thread(target=self._write, name=f"journal-{path.stem}", daemon=True)
+        self._thread.start()
+
+    async def append(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Make entries durable; returns those that were new, with their positions, in order.
+
+        Raises:
+            JournalError: the disk is full or the file cannot be written; nothing of the batch is kept.
+        """
+        request = _Request(entries=tuple(entries))
+        await self._submit(request)
+        return request.stored
+
+    async def move_cursor(self, name: str, position: int) -> None:
+        """Remember how far a reader of this journal has come; a cursor never moves back."""
+        await self._submit(_Request(cursor=(name, position)))
+
+    def cursor(self, name: str) -> int:
+        """Where a reader stands, 0 when it never moved."""
+        with closing(_connected(self.path)) as connection:
+            row = connection.execute("SELECT position FROM cursors WHERE name = ?", (name,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def own_count(self, up_to: int = 2**62) -> int:
+        """Own events up to a position; over the whole journal that is the last `seq` of this source."""
+        query = "SELECT count(*) FROM entries WHERE own AND position <= ?"
+        with closing(_connected(self.path)) as connection:
+            return int(connection.execute(query, (up_to,)).fetchone()[0])
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Which of these events stand here already."""
+        with closing(_connected(self.path)) as connection:
+            query = "SELECT 1 FROM entries WHERE id = ?"
+            return {identity for identity in ids if connection.execute(query, (identity,)).fetchone()}
+
+    def close(self) -> None:
+        """Write what waits, then close."""
+        self._requests.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    async def _submit(self, request: _Request) -> None:
+        loop = asyncio.get_running_loop()
+        request.done = loop.create_future()
+        request.loop = loop
+        while True:
+            try:
+                self._requests.put_nowait(request)
+                break
+            except queue.Full:
+                await asyncio.sleep(0.005)
+        await request.done
+
+    def _write(self) -> None:
+        """The writer thread: one transaction for all that waits."""
+        while True:
+            first = self._requests.get()
+            batch = [] if first is None else [first]
+            closing_down = first is None
+            while not closing_down and len(batch) < _QUEUE_SIZE:
+                try:
+                    following = self._requests.get_nowait()
+                except queue.Empty:
+                    break
+                closing_down = following is None
+                if following is not None:
+                    batch.append(following)
+            if batch:
+                self._commit(batch)
+            if closing_down:
+                return
+
+    def _commit(self, batch: list[_Request]) -> None:
+        try:
+            with self._connection:
+                for request in batch:
+                    request.stored = _inserted(self._connection, request.entries)
+                    if request.cursor:
+                        self._connection.execute(
+                            "INSERT INTO cursors VALUES (?, ?) ON CONFLICT(name) "
+                            "DO UPDATE SET position = max(position, excluded.position)",
+                            request.cursor,
+                        )
+        except sqlite3.Error as error:
+            failure = JournalError(f"{self.path}: {error}; check free space and permissions")
+            for request in batch:
+                request.settle(failure)
+        else:
+            for request in batch:
+                request.settle(None)
+
+
+class _Request:
+    """Something the writer thread shall do."""
+
+    done: asyncio.Future[None]
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, entries: tuple[Entry, ...] = (), cursor: tuple[str, int] | None = None) -> None:
+        self.entries = entries
+        self.cursor = cursor
+        self.stored: list[Entry] = []
+
+    def settle(self, failure: JournalError | None) -> None:
+        def finish() -> None:
+            if not self.done.done():
+                if failure is None:
+                    self.done.set_result(None)
+                else:
+                    self.done.set_exception(failure)
+
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(finish)
+
+
+@asynccontextmanager
+async def open_journal(path: Path) -> AsyncIterator[Journal]:
+    """Open a journal for writing, making file and folder when absent.
+
+    Raises:
+        JournalError: not a journal, of a newer schema, or not writable.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    journal = Journal(path)
+    try:
+        yield journal
+    finally:
+        await asyncio.to_thread(journal.close)
+
+
+def read_entries(path: Path, after: int = 0, *, own: bool | None = None, limit: int = -1) -> Iterator[Entry]:
+    """Entries behind a position, in order, while others write.
+
+    Args:
+        own: True for own ones only, False for heard ones, None for all.
+        limit: at most so many; -1 is all.
+    """
+    condition = "" if own is None else f" AND own = {int(own)}"
+    query = f"SELECT id, own, at_ns, topic, payload, position FROM entries WHERE position > ?{condition} ORDER BY position LIMIT ?"
+    with closing(_connected(path)) as connection:
+        for identity, is_own, at_ns, topic, payload, position in connection.execute(query, (after, limit)):
+            yield Entry(identity, bool(is_own), at_ns, topic, payload, position)
+
+
+def write_past(path: Path, entries: Iterator[Entry]) -> int:
+    """Write a whole journal at once, atomically: it appears complete or not at all. Returns the count.
+
+    For a past that is lived in seconds and for recordings; a service appends through `open_journal`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    with closing(_connected(temporary, writing=True)) as connection:
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        connection.execute("PRAGMA synchronous = OFF")
+        with connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO entries (id, own, at_ns, topic, payload) VALUES (?, ?, ?, ?, ?)",
+                ((entry.id, entry.own, entry.at_ns, entry.topic, entry.payload) for entry in entries),
+            )
+        count = int(connection.execute("SELECT count(*) FROM entries").fetchone()[0])
+    temporary.replace(path)
+    return count
+
+
+def _inserted(connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[Entry]:
+    stored = []
+    for entry in entries:
+        row = connection.execute(
+            "INSERT INTO entries (id, own, at_ns, topic, payload) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT(id) DO NOTHING RETURNING position",
+            (entry.id, entry.own, entry.at_ns, entry.topic, entry.payload),
+        ).fetchone()
+        if row is not None:
+            stored.append(Entry(entry.id, entry.own, entry.at_ns, entry.topic, entry.payload, int(row[0])))
+    return stored
+
+
+def _connected(path: Path, *, writing: bool = False) -> sqlite3.Connection:
+    if not writing and not path.exists():
+        raise JournalError(f"{path}: no such journal; check the path")
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False, timeout=10.0)
+        if writing:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            _require_schema(connection, path)
+            connection.executescript(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: cannot be opened as a journal: {error}; is it another file?") from error
+    return connection
+
+
+def _require_schema(connection: sqlite3.Connection, path: Path) -> None:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        connection.close()
+        raise JournalError(f"{path}: schema {version}, this version reads up to {SCHEMA_VERSION}; update Lamella")

@@ -1,0 +1,1 @@
+"""Where a model comes from: datasets, training, evaluation, the registry of released models."""

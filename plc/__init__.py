@@ -1,0 +1,1 @@
+"""OPC-UA sessions: tags and part records in, our own results out."""

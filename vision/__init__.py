@@ -1,0 +1,1 @@
+"""Frames to measured defects and measured stacks."""

@@ -1,0 +1,224 @@
+"""The one place that opens ONNX sessions, and the seam between the event loop and the ONNX call.
+
+One thread a session and no spinning: two such sessions beat one with two threads wherever anything else runs on the
+machine (measured up to 3.7 times). Only the opened session tells which providers really run: the list of available
+ones, and the list asked for, name CUDA also where there is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
+
+from line.bundle import Bundle, ModelRef
+from line.errors import BundleError, ProviderError
+
+log = logging.getLogger(__name__)
+
+Provider = Literal["auto", "cpu", "cuda"]
+"""``auto`` takes CUDA when it is there; ``cuda`` refuses to start without it."""
+
+_CUDA = "CUDAExecutionProvider"
+_CPU = "CPUExecutionProvider"
+# Searching all convolution algorithms (the default) pays seconds at each new shape; the copy setting is the safe one.
+_CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "do_copy_in_default_stream": "1"}
+# They share no base class but Exception.
+_RUNTIME_ERRORS = (
+    runtime_state.EPFail,
+    runtime_state.EngineError,
+    runtime_state.Fail,
+    runtime_state.InvalidArgument,
+    runtime_state.InvalidGraph,
+    runtime_state.InvalidProtobuf,
+    runtime_state.NoModel,
+    runtime_state.NoSuchFile,
+    runtime_state.NotImplemented,
+    runtime_state.RuntimeException,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeProvenance:
+    """On what an answer was computed; read from the session, not from what was asked for."""
+
+    model: ModelRef
+    providers: tuple[str, ...]
+    runtime: str
+
+    @property
+    def device(self) -> Literal["cuda", "cpu"]:
+        return "cuda" if _CUDA in self.providers else "cpu"
+
+
+class ModelSession:
+    """An open network. A context manager; ``run`` may be called from one thread at a time."""
+
+    def __init__(self, bundle: Bundle, provider: Provider = "auto") -> None:
+        """Open the bundle's network.
+
+        Raises:
+            ProviderError: ``provider="cuda"`` and the session does not run on CUDA, or two runtimes are installed.
+            BundleError: onnxruntime cannot open the network, or its tensors are not those of the manifest.
+        """
+        self.bundle = bundle
+        self._session = _session(bundle.model_path, provider)
+        self._input = bundle.manifest.input.tensor
+        self._outputs = [output.tensor for output in bundle.manifest.outputs]
+        _check_tensors(bundle, self._session)
+        self.provenance = ComputeProvenance(
+            model=bundle.ref,
+            providers=tuple(self._session.get_providers()),
+            runtime=f"onnxruntime {onnxruntime.__version__}",
+        )
+        log.info("model %s runs on %s", bundle.ref, ", ".join(self.provenance.providers))
+
+    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """The network's outputs by tensor name.
+
+        Args:
+            images: shape (n, channels, height, width), grey levels as the manifest's input states.
+        """
+        outputs: Sequence[NDArray[np.float32]] = self._session.run(self._outputs, {self._input: images})
+        return dict(zip(self._outputs, outputs, strict=True))
+
+    async def run_in_thread(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """The same, off the event loop; onnxruntime releases the interpreter while it computes."""
+        return await asyncio.to_thread(self.run, images)
+
+    def close(self) -> None:
+        """Free the session and its memory; running it afterwards is a programming error."""
+        del self._session
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def golden_difference(session: ModelSession) -> float:
+    """Largest absolute difference between the golden outputs and what this session gives for the golden inputs.
+
+    Raises:
+        BundleError: a golden file lacks an input or an output of the manifest, or a shape differs.
+    """
+    worst = 0.0
+    for path in session.bundle.golden_paths:
+        with np.load(path, allow_pickle=False) as golden:
+            tensors: Mapping[str, NDArray[Any]] = dict(golden)
+        try:
+            found = session.run(tensors[session.bundle.manifest.input.tensor])
+            pairs = [(tensors[name], values) for name, values in found.items()]
+        except KeyError as error:
+            raise BundleError(f"{path}: no tensor named {error} in it; train the model again") from error
+        for expected, values in pairs:
+            if expected.shape != values.shape:
+                raise BundleError(
+                    f"{path}: expected shape {expected.shape}, found {values.shape}; train the model again"
+                )
+            worst = max(worst, float(np.abs(expected - values).max(initial=0.0)))
+    return worst
+
+
+def verify_golden(session: ModelSession) -> float:
+    """Run the golden frames and refuse a session whose answers are off; returns the largest difference.
+
+    Raises:
+        BundleError: the difference is above the manifest's tolerance.
+    """
+    worst, allowed = golden_difference(session), session.bundle.manifest.golden_tolerance
+    # Written so that a NaN is refused as well.
+    if not worst <= allowed:
+        raise BundleError(
+            f"{session.bundle.path}: golden frames differ by {worst:.3g} (allowed {allowed:.3g}) on "
+            f"{', '.join(session.provenance.providers)}; fetch the bundle again or use another provider"
+        )
+    return worst
+
+
+def _session(model_path: Path, provider: Provider) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # Errors only: a machine without CUDA otherwise writes driver warnings to stderr at every start.
+    options.log_severity_level = 3
+    wanted: list[str | tuple[str, dict[str, str]]] = [_CPU]
+    if provider != "cpu" and _has_cuda_driver():
+        _refuse_two_runtimes()
+        onnxruntime.preload_dlls()
+        wanted.insert(0, (_CUDA, _CUDA_OPTIONS))
+    try:
+        session = onnxruntime.InferenceSession(str(model_path), options, providers=wanted)
+    except _RUNTIME_ERRORS as error:
+        raise BundleError(f"{model_path}: onnxruntime cannot open it: {error}") from error
+    if provider == "cuda" and _CUDA not in session.get_providers():
+        raise ProviderError(
+            f"{model_path}: provider 'cuda' is required, but the session runs on {', '.join(session.get_providers())}; "
+            "install lamella[cuda] and a driver for CUDA 13, or set provider to 'cpu'"
+        )
+    return session
+
+
+@functools.cache
+def _has_cuda_driver() -> bool:
+    """Whether the driver's library loads and this runtime was built for CUDA.
+
+    Asked before CUDA is requested, because onnxruntime writes to stderr when it fails to find a GPU.
+    """
+    if _CUDA not in onnxruntime.get_available_providers():
+        return False
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _refuse_two_runtimes() -> None:
+    """Both wheels own the folder ``onnxruntime``: the one installed last wins, and CUDA goes without a word."""
+    found = []
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    if len(found) > 1:
+        raise ProviderError(
+            f"{' and '.join(found)} are both installed and overwrite each other; "
+            "uninstall both, then install lamella[cuda] again"
+        )
+
+
+def _check_tensors(bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
+    wanted = bundle.manifest.input
+    inputs = {tensor.name: tensor for tensor in session.get_inputs()}
+    if set(inputs) != {wanted.tensor}:
+        raise BundleError(
+            f"{bundle.model_path}: the manifest's input is {wanted.tensor!r}, the network's {sorted(inputs)}"
+        )
+    tensor = inputs[wanted.tensor]
+    if tensor.type != f"tensor({wanted.dtype})" or len(tensor.shape) != 4 or tensor.shape[1] != wanted.channels:
+        raise BundleError(
+            f"{bundle.model_path}: input {wanted.tensor!r} is {tensor.type} {tensor.shape}, "
+            f"the manifest says {wanted.dtype} with {wanted.channels} channel(s); train the model again"
+        )
+    missing = {output.tensor for output in bundle.manifest.outputs} - {tensor.name for tensor in session.get_outputs()}
+    if missing:
+        raise BundleError(f"{bundle.model_path}: the network has no output {sorted(missing)}; train the model again")
