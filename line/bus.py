@@ -104,7 +104,7 @@ class Bus:
             DeadlineError: nobody answered in time.
         """
         key = uuid.uuid4().bytes
-        properties = Properties(PacketTypes.PUBLISH)
+        properties = _properties(PacketTypes.PUBLISH)
         properties.ResponseTopic = self._reply_topic
         properties.CorrelationData = key
         properties.MessageExpiryInterval = max(1, round(deadline_s))
@@ -164,14 +164,16 @@ class Bus:
             self._soon(self._handle, message.topic, message.payload, reply_to, correlation)
         else:
             receipt = message.mid if message.qos else 0
-            self._soon(self._queue, Message(message.topic, message.payload, message.retain, receipt))
+            self._soon(self._queue, Message(message.topic, bytes(message.payload), message.retain, receipt))
 
     def _queue(self, message: Message) -> None:
         """A full queue cannot be while the broker keeps to Receive Maximum; one that does not sends again later."""
         try:
             self._heard.put_nowait(message)
         except asyncio.QueueFull:
-            log.warning("%s: %d messages wait, %s left to the broker", self._client_id, self._heard.qsize(), message.topic)
+            log.warning(
+                "%s: %d messages wait, %s left to the broker", self._client_id, self._heard.qsize(), message.topic
+            )
 
     def _answered(self, key: bytes, payload: bytes) -> None:
         future = self._answers.get(key)
@@ -186,7 +188,7 @@ class Bus:
     async def _reply(self, topic: str, payload: bytes, reply_to: str, correlation: bytes) -> None:
         answer = await self._handlers[topic](payload)
         if reply_to:
-            properties = Properties(PacketTypes.PUBLISH)
+            properties = _properties(PacketTypes.PUBLISH)
             properties.CorrelationData = correlation
             self._client.publish(reply_to, answer, qos=1, properties=properties)
 
@@ -217,14 +219,18 @@ async def connect(
         ConfigError: a certificate or password file cannot be read.
     """
     client = mqtt.Client(
-        CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True, reconnect_on_failure=True
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        protocol=mqtt.MQTTv5,
+        manual_ack=True,
+        reconnect_on_failure=True,
     )
     client.max_inflight_messages_set(UNACKNOWLEDGED_LIMIT)
     client.reconnect_delay_set(min_delay=1, max_delay=15)
     _secure(client, settings)
     if will:
         client.will_set(will[0], will[1], qos=1, retain=True)
-    properties = Properties(PacketTypes.CONNECT)
+    properties = _properties(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = _SESSION_EXPIRY_S if lasting else 0
     properties.ReceiveMaximum = UNACKNOWLEDGED_LIMIT
     bus = Bus(client, client_id, asyncio.get_running_loop())
@@ -236,6 +242,10 @@ async def connect(
         await bus._close()  # noqa: SLF001 - the context manager is the bus's own life
         client.disconnect()
         await asyncio.to_thread(client.loop_stop)
+
+
+def _properties(packet: int) -> Properties:
+    return Properties(packet)  # type: ignore[no-untyped-call] # paho's only untyped call that we need
 
 
 def _secure(client: mqtt.Client, settings: BrokerSettings) -> None:

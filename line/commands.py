@@ -16,14 +16,14 @@ class Command(Struct, frozen=True, kw_only=True, tag_field="command"):
     """Wall time after which it must not be obeyed."""
 
 
-class SetSpeed(Command, kw_only=True, tag="set_speed"):
+class SetSpeed(Command, frozen=True, kw_only=True, tag="set_speed"):
     """Run the simulated line at this speed."""
 
     speed: Annotated[float, Meta(ge=0.1, le=600)]
     """Plant seconds per wall second."""
 
 
-class InjectFault(Command, kw_only=True, tag="inject_fault"):
+class InjectFault(Command, frozen=True, kw_only=True, tag="inject_fault"):
     """Start a fault scenario in the simulated line."""
 
     scenario: str

@@ -28,13 +28,13 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the configuration file."""
 
 
-class LineSettings(Section, kw_only=True):
+class LineSettings(Section, frozen=True, kw_only=True):
     model: Annotated[str, Meta(description="line model: a shipped name or a path to a TOML file")] = "assb-20-agc"
     state_dir: Annotated[str, Meta(description="folder for journals, spool, evidence, bundles")] = "state"
     tag_map: Annotated[str, Meta(description="file that maps tags to nodes of a foreign PLC; empty: by name")] = ""
 
 
-class BrokerSettings(Section, kw_only=True):
+class BrokerSettings(Section, frozen=True, kw_only=True):
     kind: Annotated[Literal["embedded", "external"], Meta(description="start a broker, or use a running one")] = (
         "embedded"
     )
@@ -48,15 +48,16 @@ class BrokerSettings(Section, kw_only=True):
     key_file: Annotated[str, Meta(description="key of the client certificate")] = ""
 
 
-class PlcSettings(Section, kw_only=True):
+class PlcSettings(Section, frozen=True, kw_only=True):
     endpoint: Annotated[str, Meta(description="OPC-UA server, opc.tcp://host:port/path")] = ""
     publish_ms: Annotated[int, Meta(ge=50, le=60_000, description="publishing interval [ms]")] = 200
     stale_s: Annotated[float, Meta(gt=0, description="no data for this wall time [s] rebuilds the session")] = 10.0
 
 
-class VisionSettings(Section, kw_only=True):
+class VisionSettings(Section, frozen=True, kw_only=True):
     provider: Annotated[
-        Literal["auto", "cpu", "cuda"], Meta(description="`cuda` refuses to start without CUDA; `auto` says what it got")
+        Literal["auto", "cpu", "cuda"],
+        Meta(description="`cuda` refuses to start without CUDA"),
     ] = "auto"
     film_model: Annotated[str, Meta(description="bundle that classifies candidates: name, name@version or path")] = (
         "film-candidates"
@@ -68,7 +69,7 @@ class VisionSettings(Section, kw_only=True):
     threads: Annotated[int, Meta(ge=1, le=64, description="sessions in parallel, one core each")] = 1
 
 
-class TwinSettings(Section, kw_only=True):
+class TwinSettings(Section, frozen=True, kw_only=True):
     past: Annotated[str, Meta(description="journal with the line's past, folded before anything else")] = ""
     historian: Annotated[Literal["embedded", "influxdb"], Meta(description="where tag history goes")] = "embedded"
     influx_url: Annotated[str, Meta(description="InfluxDB 2 server")] = ""
@@ -77,12 +78,12 @@ class TwinSettings(Section, kw_only=True):
     influx_token_file: Annotated[str, Meta(description="file that holds the token")] = ""
 
 
-class ConsoleSettings(Section, kw_only=True):
+class ConsoleSettings(Section, frozen=True, kw_only=True):
     host: Annotated[str, Meta(description="address to serve on")] = "127.0.0.1"
     port: Port = 8600
 
 
-class PlantSettings(Section, kw_only=True):
+class PlantSettings(Section, frozen=True, kw_only=True):
     speed: Annotated[float, Meta(ge=0.1, le=600, description="plant seconds per wall second")] = 4.0
     seed: Annotated[int, Meta(ge=0, description="what happens by chance")] = 1
     hidden_seed: Annotated[int, Meta(ge=0, description="strengths and structure nobody is told")] = 1
@@ -92,7 +93,7 @@ class PlantSettings(Section, kw_only=True):
     render_limit: Annotated[float, Meta(gt=0, description="above this speed strips are drawn, not rendered")] = 4.0
 
 
-class Site(Section, kw_only=True):
+class Site(Section, frozen=True, kw_only=True):
     """All settings of one box."""
 
     schema_version: Annotated[int, Meta(ge=1, le=1)] = 1
@@ -140,6 +141,17 @@ def site_from(
 def written(site: Site) -> str:
     """The settings as TOML, for `config show` and for handing them to a child process."""
     return msgspec.toml.encode(site).decode()
+
+
+def described() -> dict[str, tuple[object, str]]:
+    """Default and meaning of every setting, by its dotted key."""
+    found: dict[str, tuple[object, str]] = {}
+    for key, hint in _hints().items():
+        section, _, name = key.rpartition(".")
+        owner = getattr(Site(), section) if section else Site()
+        notes = [note.description for note in getattr(hint, "__metadata__", ()) if note.description]
+        found[key] = (getattr(owner, name), notes[-1] if notes else "")
+    return found
 
 
 def _read(file: Path) -> dict[str, Any]:

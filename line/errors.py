@@ -9,6 +9,7 @@ LamellaError
 │   └── DeadlineError      nobody answered a question in time                 retry: yes, once the other side is up
 ├── JournalError           the journal cannot be written or read              retry: no, the disk needs attention
 ├── MessageError           a message on a wire does not follow its type       retry: no, the sender is wrong
+├── WebMapError            an operation contradicts the web it is done to     retry: no, the record is wrong
 ├── FrameError             a picture cannot be used                           retry: no, take the next
 │   └── UnusableFrameError readable, but what is looked for is not in it
 ├── BundleError            a model bundle is incomplete, altered or unfit     retry: no, fetch it again
@@ -61,6 +62,10 @@ class JournalError(LamellaError):
 
 class MessageError(LamellaError):
     """A message on a wire does not follow its type."""
+
+
+class WebMapError(LamellaError):
+    """An operation contradicts the web that it is done to; its record or its measurement is wrong."""
 
 
 class FrameError(LamellaError):

@@ -69,14 +69,14 @@ class TagSample(Struct, frozen=True, array_like=True):
     source_ns: int
 
 
-class TagBatch(Event, kw_only=True):
+class TagBatch(Event, frozen=True, kw_only=True):
     """Tag changes of one station since the batch before."""
 
     station: str
     samples: tuple[TagSample, ...]
 
 
-class StationState(Event, kw_only=True):
+class StationState(Event, frozen=True, kw_only=True):
     """PackML state of a station; retained."""
 
     station: str
@@ -91,7 +91,7 @@ class StationState(Event, kw_only=True):
     defective_count: int = 0
 
 
-class LinkState(Event, kw_only=True):
+class LinkState(Event, frozen=True, kw_only=True):
     """Whether a wire delivers, which is more than being connected; retained."""
 
     link: str
@@ -102,7 +102,7 @@ class LinkState(Event, kw_only=True):
     live_count: int = 0
 
 
-class TagGap(Event, kw_only=True):
+class TagGap(Event, frozen=True, kw_only=True):
     """Samples or part records that were expected and did not arrive."""
 
     tag: str
@@ -117,14 +117,14 @@ class TagGap(Event, kw_only=True):
 # Material: what the part records of the stations say
 
 
-class Material(Event, kw_only=True):
+class Material(Event, frozen=True, kw_only=True):
     """A part record of a station. `counter` is the station's own, contiguous from 1."""
 
     station: str
     counter: int = 0
 
 
-class BatchMixed(Material, kw_only=True):
+class BatchMixed(Material, frozen=True, kw_only=True):
     """A slurry batch left the mixer."""
 
     batch: str
@@ -133,7 +133,7 @@ class BatchMixed(Material, kw_only=True):
     mass_kg: float
 
 
-class RollStarted(Material, kw_only=True):
+class RollStarted(Material, frozen=True, kw_only=True):
     """Coating of a roll began: its as-coated zero is under the die lip now."""
 
     roll: str
@@ -143,7 +143,7 @@ class RollStarted(Material, kw_only=True):
     recipe: str = ""
 
 
-class RollEnded(Material, kw_only=True):
+class RollEnded(Material, frozen=True, kw_only=True):
     """The roll is complete."""
 
     roll: str
@@ -162,7 +162,7 @@ class WebSegment(Struct, frozen=True, array_like=True):
     cd_shift_um: int = 0
 
 
-class WebMapped(Material, kw_only=True):
+class WebMapped(Material, frozen=True, kw_only=True):
     """A web came out of one or more others: rewound, flipped, laminated, stretched, spliced, cut out, re-synchronised.
 
     One event per child and face covers every operation, since each is a list of straight pieces.
@@ -175,7 +175,7 @@ class WebMapped(Material, kw_only=True):
     segments: tuple[WebSegment, ...]
 
 
-class SheetCut(Material, kw_only=True):
+class SheetCut(Material, frozen=True, kw_only=True):
     """A sheet was cut out of a web and got its data-matrix code."""
 
     sheet: str
@@ -188,7 +188,7 @@ class SheetCut(Material, kw_only=True):
     reason: str = ""
 
 
-class LayerPlaced(Material, kw_only=True):
+class LayerPlaced(Material, frozen=True, kw_only=True):
     """A sheet was placed on a stack."""
 
     stack: str
@@ -209,7 +209,7 @@ class Reading(Struct, frozen=True, array_like=True):
     value: float
 
 
-class UnitMoved(Material, kw_only=True):
+class UnitMoved(Material, frozen=True, kw_only=True):
     """A unit entered or left a station."""
 
     unit: str
@@ -223,14 +223,14 @@ class UnitMoved(Material, kw_only=True):
     readings: tuple[Reading, ...] = ()
 
 
-class CellMade(Material, kw_only=True):
+class CellMade(Material, frozen=True, kw_only=True):
     """A stack got its cell serial."""
 
     cell: str
     stack: str
 
 
-class CellTested(Material, kw_only=True):
+class CellTested(Material, frozen=True, kw_only=True):
     """The end-of-line verdict."""
 
     cell: str
@@ -250,7 +250,7 @@ class CellTested(Material, kw_only=True):
 # Inspection
 
 
-class FilmDefect(Event, kw_only=True):
+class FilmDefect(Event, frozen=True, kw_only=True):
     """One defect of the film. A longer sighting of the same defect has the same `defect` and a higher `revision`."""
 
     defect: str
@@ -291,7 +291,7 @@ class FilmDefect(Event, kw_only=True):
     """From the last line of the frame to this event, wall time."""
 
 
-class StripInspected(Event, kw_only=True):
+class StripInspected(Event, frozen=True, kw_only=True):
     """A strip of film was looked at; sent also when nothing was found."""
 
     roll: str
@@ -326,7 +326,7 @@ class Overhang(Struct, frozen=True, array_like=True):
     """Expanded, k=2."""
 
 
-class LayerInspected(Event, kw_only=True):
+class LayerInspected(Event, frozen=True, kw_only=True):
     """A placed layer was looked at; a laminate has no overhang readings, it gives the edges for the next cathode."""
 
     stack: str
@@ -358,7 +358,7 @@ class Reason(Struct, frozen=True, array_like=True):
     text: str
 
 
-class CellPredicted(Event, kw_only=True):
+class CellPredicted(Event, frozen=True, kw_only=True):
     """Probability that a cell (or the stack it will be) passes end-of-line test."""
 
     unit: str
@@ -372,7 +372,7 @@ class CellPredicted(Event, kw_only=True):
     """Finished cells with a verdict that the model has learnt from."""
 
 
-class YieldForecast(Event, kw_only=True):
+class YieldForecast(Event, frozen=True, kw_only=True):
     """Yield of a group of cells that have no verdict yet."""
 
     forecast: str
@@ -387,7 +387,7 @@ class YieldForecast(Event, kw_only=True):
     labels_count: int
 
 
-class ForecastScored(Event, kw_only=True):
+class ForecastScored(Event, frozen=True, kw_only=True):
     """A forecast met its truth."""
 
     forecast: str
@@ -399,7 +399,7 @@ class ForecastScored(Event, kw_only=True):
 # Orders, people, papers
 
 
-class OrderReleased(Event, kw_only=True):
+class OrderReleased(Event, frozen=True, kw_only=True):
     """Cells to make."""
 
     order: str
@@ -418,7 +418,7 @@ class SetPoint(Struct, frozen=True, array_like=True):
     high: float | None
 
 
-class RecipeActivated(Event, kw_only=True):
+class RecipeActivated(Event, frozen=True, kw_only=True):
     """From now on the line runs by this recipe."""
 
     recipe: str
@@ -432,7 +432,7 @@ class RecipeActivated(Event, kw_only=True):
     person: str
 
 
-class ShiftStarted(Event, kw_only=True):
+class ShiftStarted(Event, frozen=True, kw_only=True):
     """A shift by the calendar of the line model began."""
 
     shift: str
@@ -440,7 +440,7 @@ class ShiftStarted(Event, kw_only=True):
     people: tuple[str, ...] = ()
 
 
-class PersonRegistered(Event, kw_only=True):
+class PersonRegistered(Event, frozen=True, kw_only=True):
     """Somebody who may act, and as what."""
 
     person: str
@@ -449,7 +449,7 @@ class PersonRegistered(Event, kw_only=True):
     active: bool = True
 
 
-class LabResult(Event, kw_only=True):
+class LabResult(Event, frozen=True, kw_only=True):
     """A result that no PLC has, with its method and who found it."""
 
     unit: str
@@ -462,7 +462,7 @@ class LabResult(Event, kw_only=True):
     person: str
 
 
-class Disposition(Event, kw_only=True):
+class Disposition(Event, frozen=True, kw_only=True):
     """What shall happen with a unit, or with an interval of a roll."""
 
     disposition: str
@@ -476,7 +476,7 @@ class Disposition(Event, kw_only=True):
     second_person: str = ""
 
 
-class Correction(Event, kw_only=True):
+class Correction(Event, frozen=True, kw_only=True):
     """Replaces an earlier event, which stays in the journal."""
 
     supersedes: str
@@ -490,7 +490,7 @@ class Correction(Event, kw_only=True):
 # Services
 
 
-class ServiceState(Event, kw_only=True):
+class ServiceState(Event, frozen=True, kw_only=True):
     """Life of a service; retained, and the broker says `offline` for one that dies."""
 
     service: str
@@ -510,7 +510,7 @@ class Loop(Struct, frozen=True, array_like=True):
     age_s: float
 
 
-class Heartbeat(Event, kw_only=True):
+class Heartbeat(Event, frozen=True, kw_only=True):
     """Sent every few seconds by every service."""
 
     service: str
@@ -550,9 +550,10 @@ def decoded(payload: bytes | str) -> AnyEvent:
         MessageError: not JSON, an unknown `type`, or a field of the wrong type, which is named.
     """
     try:
-        return _decoder.decode(payload)
+        event: AnyEvent = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MessageError(f"{error}; the payload begins with {payload[:80]!r}") from error
+    return event
 
 
 def tag_of(kind: type[Event]) -> str:

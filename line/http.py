@@ -52,7 +52,7 @@ async def serve_http(service: Service, host: str = "127.0.0.1") -> AsyncIterator
     config = uvicorn.Config(_App(service), host=host, port=0, log_config=None, lifespan="off", access_log=False)
     server = QuietServer(config)
     task = asyncio.create_task(server.serve(), name="http")
-    while not server.started and not task.done():
+    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has a flag and no event
         await asyncio.sleep(0.01)
     if task.done():
         await task

@@ -197,7 +197,8 @@ def read_entries(path: Path, after: int = 0, *, own: bool | None = None, limit: 
         limit: at most so many; -1 is all.
     """
     condition = "" if own is None else f" AND own = {int(own)}"
-    query = f"SELECT id, own, at_ns, topic, payload, position FROM entries WHERE position > ?{condition} ORDER BY position LIMIT ?"
+    columns = "id, own, at_ns, topic, payload, position"
+    query = f"SELECT {columns} FROM entries WHERE position > ?{condition} ORDER BY position LIMIT ?"
     with closing(_connected(path)) as connection:
         for identity, is_own, at_ns, topic, payload, position in connection.execute(query, (after, limit)):
             yield Entry(identity, bool(is_own), at_ns, topic, payload, position)

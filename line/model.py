@@ -111,8 +111,20 @@ class LineModel(Row, frozen=True, kw_only=True, dict=True):
         return {f"{station.code}.{tag.name}": tag for station in self.stations for tag in station.tags}
 
     @cached_property
-    def _conditions(self) -> dict[str, Condition]:
-        return {row.name: row for row in self.conditions}
+    def _variables(self) -> dict[str, Tag | Condition]:
+        return {**self._tags, **{row.name: row for row in self.conditions}}
+
+    @cached_property
+    def _stations(self) -> dict[str, Station]:
+        return {row.code: row for row in self.stations}
+
+    @cached_property
+    def _defects(self) -> dict[str, DefectClass]:
+        return {row.code: row for row in self.defects}
+
+    @cached_property
+    def _positions(self) -> dict[str, Position]:
+        return {row.name: row for row in self.positions}
 
     def all_tags(self) -> dict[str, Tag]:
         """Every tag by its full name, `S03.WebSpeed`, in line order."""
@@ -124,8 +136,7 @@ class LineModel(Row, frozen=True, kw_only=True, dict=True):
 
     def variable(self, name: str) -> Tag | Condition:
         """What a driver row names: a tag, `S03.WebSpeed`, or a condition, `wear.pump_hours`."""
-        both: dict[str, Tag | Condition] = {**self._tags, **self._conditions}
-        return _found(both, name, "tag or condition")
+        return _found(self._variables, name, "tag or condition")
 
     def web_position_um(self, name: str) -> int | None:
         """Where on the casting web a tag or condition acts or is read, from the die lip; None: not on that web."""
@@ -137,11 +148,11 @@ class LineModel(Row, frozen=True, kw_only=True, dict=True):
 
     def station(self, code: str) -> Station:
         """The station of a code, `S03`."""
-        return _found({row.code: row for row in self.stations}, code, "station")
+        return _found(self._stations, code, "station")
 
     def defect(self, code: str) -> DefectClass:
         """The defect class of a code, `PIN`."""
-        return _found({row.code: row for row in self.defects}, code, "defect class")
+        return _found(self._defects, code, "defect class")
 
     def drivers_of(self, defect: str) -> tuple[Driver, ...]:
         """What drives a defect class."""
@@ -162,7 +173,7 @@ class LineModel(Row, frozen=True, kw_only=True, dict=True):
 
     def position(self, name: str) -> Position:
         """The point of a name on the casting line, `camera`."""
-        return _found({row.name: row for row in self.positions}, name, "position")
+        return _found(self._positions, name, "position")
 
     def roller(self, name: str) -> Roller:
         """The roller of a name, `idler`."""

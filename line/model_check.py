@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 from line.defect_rows import AcceptKind, AcceptRule, DefectClass
 from line.errors import ConfigError, LineModelError
@@ -106,7 +106,7 @@ def _limits(key: str, row: Variable) -> Iterator[Problem]:
     try:
         unit(row.unit)
     except ConfigError as error:
-        yield f"{key}.unit", f"is {row.unit!r}: {error}"
+        yield f"{key}.unit", str(error)
     names = ["normal_low", "nominal", "normal_high"]
     if isinstance(row, Tag):
         names = ["alarm_low", *names, "alarm_high"]
@@ -221,7 +221,7 @@ def _references(model: LineModel) -> Iterator[Problem]:
         if camera.kind == "corner" and (camera.corner is None or camera.height_px is None):
             yield f"cameras.{camera.id}", "is a corner camera; it needs corner and height_px"
     try:
-        ZoneInfo(model.calendar.timezone)
+        model.calendar.zone()
     except (ZoneInfoNotFoundError, ValueError):
         yield "calendar.timezone", f"is {model.calendar.timezone!r}; allowed: an IANA name such as Asia/Seoul or UTC"
 

@@ -7,7 +7,9 @@ a neighbouring technology, C from memory, D a modelling choice and no industry f
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
@@ -281,6 +283,14 @@ class ShiftCalendar(Row, frozen=True, kw_only=True):
 
     timezone: Annotated[str, Meta(description="IANA name")]
     shifts: tuple[Shift, ...]
+
+    def zone(self) -> tzinfo:
+        """The time zone; UTC also on a machine that has no time zone data.
+
+        Raises:
+            ZoneInfoNotFoundError: the machine knows no zone of this name.
+        """
+        return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
 
 
 class Press(Row, frozen=True, kw_only=True):

@@ -40,7 +40,7 @@ class Answer(Struct, frozen=True, kw_only=True, tag_field="answer"):
     fresh: Freshness
 
 
-class AskLine(Question, kw_only=True, tag="line"):
+class AskLine(Question, frozen=True, kw_only=True, tag="line"):
     """The line as a whole."""
 
 
@@ -54,7 +54,7 @@ class StationView(Struct, frozen=True, kw_only=True):
     """Units believed to be at this station now."""
 
 
-class LineView(Answer, kw_only=True, tag="line"):
+class LineView(Answer, frozen=True, kw_only=True, tag="line"):
     line: str
     product: str
     stations: tuple[StationView, ...]
@@ -70,7 +70,7 @@ class LineView(Answer, kw_only=True, tag="line"):
     services: tuple[str, ...]
 
 
-class AskRolls(Question, kw_only=True, tag="rolls"):
+class AskRolls(Question, frozen=True, kw_only=True, tag="rolls"):
     """All rolls of a web, newest first."""
 
     web: str = "film"
@@ -89,11 +89,11 @@ class RollRow(Struct, frozen=True, kw_only=True):
     inspected_fraction: float
 
 
-class RollsView(Answer, kw_only=True, tag="rolls"):
+class RollsView(Answer, frozen=True, kw_only=True, tag="rolls"):
     rolls: tuple[RollRow, ...]
 
 
-class AskRoll(Question, kw_only=True, tag="roll"):
+class AskRoll(Question, frozen=True, kw_only=True, tag="roll"):
     """The map of one roll, or of a part of it."""
 
     roll: str
@@ -128,7 +128,7 @@ class SheetSpan(Struct, frozen=True, array_like=True):
     layer: int
 
 
-class RollView(Answer, kw_only=True, tag="roll"):
+class RollView(Answer, frozen=True, kw_only=True, tag="roll"):
     roll: str
     web: str
     length_um: int
@@ -141,7 +141,7 @@ class RollView(Answer, kw_only=True, tag="roll"):
     sheets: tuple[SheetSpan, ...]
 
 
-class AskCellsOf(Question, kw_only=True, tag="cells_of"):
+class AskCellsOf(Question, frozen=True, kw_only=True, tag="cells_of"):
     """Which sheets, stacks and cells hold this piece of a roll; lane 0 is every lane."""
 
     roll: str
@@ -163,7 +163,7 @@ class UnitOf(Struct, frozen=True, kw_only=True):
     p_pass: float | None
 
 
-class CellsOfView(Answer, kw_only=True, tag="cells_of"):
+class CellsOfView(Answer, frozen=True, kw_only=True, tag="cells_of"):
     roll: str
     from_um: int
     to_um: int
@@ -172,7 +172,7 @@ class CellsOfView(Answer, kw_only=True, tag="cells_of"):
     """False while the piece is not fully cut."""
 
 
-class AskCell(Question, kw_only=True, tag="cell"):
+class AskCell(Question, frozen=True, kw_only=True, tag="cell"):
     """Everything about one cell; a stack id is as good."""
 
     unit: str
@@ -210,7 +210,7 @@ class StepView(Struct, frozen=True, array_like=True):
     readings: tuple[tuple[str, float], ...]
 
 
-class CellView(Answer, kw_only=True, tag="cell"):
+class CellView(Answer, frozen=True, kw_only=True, tag="cell"):
     cell: str
     stack: str
     station: str
@@ -222,7 +222,7 @@ class CellView(Answer, kw_only=True, tag="cell"):
     film_inspected_fraction: float
 
 
-class AskCells(Question, kw_only=True, tag="cells"):
+class AskCells(Question, frozen=True, kw_only=True, tag="cells"):
     """The newest stacks and cells."""
 
     limit: Limit = 100
@@ -238,11 +238,11 @@ class CellRow(Struct, frozen=True, kw_only=True):
     passed: bool | None
 
 
-class CellsView(Answer, kw_only=True, tag="cells"):
+class CellsView(Answer, frozen=True, kw_only=True, tag="cells"):
     cells: tuple[CellRow, ...]
 
 
-class AskYield(Question, kw_only=True, tag="yield"):
+class AskYield(Question, frozen=True, kw_only=True, tag="yield"):
     """Forecasts now, their record, and the recent past."""
 
 
@@ -270,7 +270,7 @@ class ScorePoint(Struct, frozen=True, array_like=True):
     high_fraction: float
 
 
-class YieldView(Answer, kw_only=True, tag="yield"):
+class YieldView(Answer, frozen=True, kw_only=True, tag="yield"):
     forecast: YieldForecast | None
     lots: tuple[LotYield, ...]
     losses: tuple[LossRow, ...]
@@ -279,18 +279,18 @@ class YieldView(Answer, kw_only=True, tag="yield"):
     inside_count: int
 
 
-class AskDefect(Question, kw_only=True, tag="defect"):
+class AskDefect(Question, frozen=True, kw_only=True, tag="defect"):
     """One defect and the cells it is in."""
 
     defect: str
 
 
-class DefectView(Answer, kw_only=True, tag="defect"):
+class DefectView(Answer, frozen=True, kw_only=True, tag="defect"):
     defect: FilmDefect
     units: tuple[UnitOf, ...]
 
 
-class AskTrend(Question, kw_only=True, tag="trend"):
+class AskTrend(Question, frozen=True, kw_only=True, tag="trend"):
     """A tag's history, at most `points_count` points (minimum and maximum of each bin are kept)."""
 
     tag: str
@@ -299,14 +299,14 @@ class AskTrend(Question, kw_only=True, tag="trend"):
     points_count: Annotated[int, Meta(ge=2, le=20_000)] = 1000
 
 
-class TrendView(Answer, kw_only=True, tag="trend"):
+class TrendView(Answer, frozen=True, kw_only=True, tag="trend"):
     tag: str
     unit: str
     times_ns: tuple[int, ...]
     values: tuple[float | None, ...]
 
 
-class Unknown(Answer, kw_only=True, tag="unknown"):
+class Unknown(Answer, frozen=True, kw_only=True, tag="unknown"):
     """The thing asked for is not known."""
 
     detail: str

@@ -18,7 +18,9 @@ from vision.xray_find import CANONICAL_SPACING_PX, StackSeed, StackView, stack_s
 from vision.xray_plates import FreeEnds, free_ends
 
 _LEAST_PLATES = 5
-_ROI_MARGIN_SPACINGS = (3.0, 2.7)
+_ROI_BODY_MARGIN_SPACINGS = 3.0
+_ROI_FREE_MARGIN_SPACINGS = 3.7
+_ROI_END_MARGIN_SPACINGS = 2.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,7 @@ def _better_side(image: NDArray[np.uint8], seed: StackSeed) -> tuple[StackView, 
 
 def _recentred(view: StackView, ends: FreeEnds, seed: StackSeed) -> StackSeed:
     tips = np.array([[plate.tip_x, plate.tip_y] for plate in ends.plates])
-    spacing = float(np.median(np.diff(np.sort(tips[:, 1])))) / CANONICAL_SPACING_PX
+    spacing = float(np.median(np.diff([plate.row for plate in ends.plates]))) / CANONICAL_SPACING_PX
     middle = np.array([[float(np.median(tips[:, 0])) - ends.band_px / 2, float(tips[:, 1].min() + tips[:, 1].max()) / 2]])
     x_px, y_px = view.picture_xy(middle)[0]
     return StackSeed(
@@ -119,7 +121,7 @@ def _recentred(view: StackView, ends: FreeEnds, seed: StackSeed) -> StackSeed:
 def _stack(image: NDArray[np.uint8], view: StackView, ends: FreeEnds, seed: StackSeed) -> XrayStack:
     in_view = np.array([[plate.tip_x, plate.tip_y] for plate in ends.plates])
     tips = view.picture_xy(in_view)
-    gaps = np.diff(tips[:, 1])
+    gaps = np.diff([plate.row for plate in ends.plates]) / view.scale
     spacing = float(np.median(gaps))
     confidence, notes = _confidence(ends, gaps / spacing, seed)
     return XrayStack(
@@ -138,14 +140,16 @@ def _roi(
     image: NDArray[np.uint8], view: StackView, ends: FreeEnds, tips: NDArray[np.float64], spacing: float
 ) -> RoiBox:
     """Tips, band and a margin of about three spacings all round, inside the picture."""
-    margin_x, margin_y = (share * spacing for share in _ROI_MARGIN_SPACINGS)
-    band = ends.band_px / view.scale
-    body = np.median(tips[:, 0]) + (-band if view.body_side == "left" else band)
+    to_body = -1.0 if view.body_side == "left" else 1.0
+    body = float(np.median(tips[:, 0])) + to_body * ends.band_px / view.scale
+    body += to_body * _ROI_BODY_MARGIN_SPACINGS * spacing
+    free = float((to_body * tips[:, 0]).min()) * to_body - to_body * _ROI_FREE_MARGIN_SPACINGS * spacing
+    margin_y = _ROI_END_MARGIN_SPACINGS * spacing
     height, width = image.shape
     return RoiBox(
-        x0=int(np.clip(min(tips[:, 0].min(), body) - margin_x, 0, width - 1)),
+        x0=int(np.clip(min(body, free), 0, width - 1)),
         y0=int(np.clip(tips[:, 1].min() - margin_y, 0, height - 1)),
-        x1=int(np.clip(max(tips[:, 0].max(), body) + margin_x + 1, 1, width)),
+        x1=int(np.clip(max(body, free) + 1, 1, width)),
         y1=int(np.clip(tips[:, 1].max() + margin_y + 1, 1, height)),
     )
 

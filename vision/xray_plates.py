@@ -19,6 +19,8 @@ _LEAST_RIDGE_SHARE = 0.35
 _LEAST_STEP_SHARE = 0.3
 _LEAST_DARKNESS_SHARE = 0.12
 _LARGEST_GAP_PX = 2.4 * CANONICAL_SPACING_PX
+_LEAST_VALLEY_SHARE = 0.035
+_LARGEST_SHARE_BEYOND = 0.8
 _TIP_WINDOW_PX = 16
 _TIP_SIGMA_PX = 1.5
 _TIP_RISE_SHARE = 0.4
@@ -53,6 +55,8 @@ class Plate:
 
     tip_x: float
     tip_y: float
+    row: float
+    """Row at the middle of the band, where a bent tip does not matter."""
     clarity: float
     seen_share: float
     """Share of the band's width over which its line is seen."""
@@ -259,44 +263,100 @@ def _plates(
     """Keep the ridges that end in a tip and follow one another; measure each tip."""
     middle = grey.shape[0] // 2
     smooth = _blurred(grey, 1.5, 2.5)
-    steps = np.array([_step_grey(smooth, tips, band, ridge) for ridge in ridges])
+    levels = np.array([_levels_grey(smooth, tips, band, ridge) for ridge in ridges]).reshape(-1, 2)
+    steps = levels[:, 1] - levels[:, 0]
     beyond = np.array([_darkness_beyond(lines, tips, ridge) for ridge in ridges])
     darkness = np.array([ridge.darkness_grey for ridge in ridges])
     rows = np.array([ridge.middle_row for ridge in ridges])
     central = np.abs(rows - middle) < 50
     if not central.any():
         return (), False
-    usual_step, usual_darkness = np.median(steps[central]), np.median(darkness[central])
+    usual_step, usual_darkness = float(np.median(steps[central])), float(np.median(darkness[central]))
     if usual_step <= 0:
         return (), False
     # The edge of a tray behind the stack is a line too, but it does not end at the tips.
     ends = (
         (steps > _LEAST_STEP_SHARE * usual_step)
         & (darkness > _LEAST_DARKNESS_SHARE * usual_darkness)
-        & (beyond < 0.5 * darkness)
+        & (beyond < _LARGEST_SHARE_BEYOND * darkness)
     )
-    kept = _run(rows, ends, middle)
-    chosen = _spaced([ridges[k] for k in kept], band)
+    kept = _run(rows, ends, _stack_rows(smooth, tips, band, usual_step), middle)
+    if not kept:
+        return (), False
+    apart = _apart([ridges[k] for k in kept], grey, tips, band, _LEAST_VALLEY_SHARE * usual_step)
+    chosen = _spaced(apart, band)
     step_of = dict(zip((id(ridge) for ridge in ridges), steps / usual_step, strict=True))
     plates = tuple(_plate(grey, lines, tips, band, ridge, float(step_of[id(ridge)])) for ridge in chosen)
-    last = kept[-1] if kept else 0
-    below = rows[last + 1 :]
-    hidden = bool(len(below) and below[0] - rows[last] < _LARGEST_GAP_PX and darkness[last + 1] > 1.0)
-    return plates, hidden
+    last = kept[-1]
+    hidden = (
+        last + 1 < len(rows)
+        and rows[last + 1] - rows[last] < _LARGEST_GAP_PX
+        and darkness[last + 1] > 0.05 * usual_darkness
+        and levels[last + 1, 1] < levels[last, 1] - 0.5 * usual_step
+    )
+    return plates, bool(hidden)
 
 
-def _run(rows: NDArray[np.float64], ends: NDArray[np.bool_], middle: int) -> list[int]:
-    """Indices around the middle, out to the first gap that no missing plate explains."""
+def _stack_rows(
+    smooth: NDArray[np.float32], tips: NDArray[np.int64], band: int, usual_step: float
+) -> NDArray[np.bool_]:
+    """Per row: is there stack to the left of the tips and none to the right?"""
+    inside = _straightened(smooth, tips, -band // 2, -5).mean(1)
+    outside = _straightened(smooth, tips, 8, 18).mean(1)
+    present: NDArray[np.bool_] = outside - inside > 0.2 * usual_step
+    return present
+
+
+def _run(
+    rows: NDArray[np.float64], ends: NDArray[np.bool_], stack_rows: NDArray[np.bool_], middle: int
+) -> list[int]:
+    """Indices around the middle, out to the first gap that neither a missing plate nor unclear stack explains."""
+
+    def joined(above: float, below: float) -> bool:
+        if below - above < _LARGEST_GAP_PX:
+            return True
+        return bool(stack_rows[round(above) : round(below) + 1].mean() > 0.8)
+
     good = np.flatnonzero(ends)
     if not len(good):
         return []
-    start = int(np.abs(rows[good] - middle).argmin())
-    low = high = start
-    while low > 0 and rows[good[low]] - rows[good[low - 1]] < _LARGEST_GAP_PX:
+    low = high = int(np.abs(rows[good] - middle).argmin())
+    while low > 0 and joined(rows[good[low - 1]], rows[good[low]]):
         low -= 1
-    while high < len(good) - 1 and rows[good[high + 1]] - rows[good[high]] < _LARGEST_GAP_PX:
+    while high < len(good) - 1 and joined(rows[good[high]], rows[good[high + 1]]):
         high += 1
     return [int(k) for k in good[low : high + 1]]
+
+
+def _apart(
+    ridges: list[Ridge], grey: NDArray[np.float32], tips: NDArray[np.int64], band: int, least_valley_grey: float
+) -> list[Ridge]:
+    """Of two lines with nothing brighter between them keep the darker: they are the two borders of one plate.
+
+    The outermost plates are seen at a slant, as a grey wedge with a dark line along each border.
+    """
+    straight = _straightened(_blurred(grey, 3.0, 1.0), tips, -band + _RIDGE_CLEARANCE_PX, -_RIDGE_CLEARANCE_PX)
+    kept: list[Ridge] = []
+    for ridge in ridges:
+        if kept and _valley_grey(straight, kept[-1], ridge) < least_valley_grey:
+            if ridge.darkness_grey > kept[-1].darkness_grey:
+                kept[-1] = ridge
+        else:
+            kept.append(ridge)
+    return kept
+
+
+def _valley_grey(straight: NDArray[np.float32], above: Ridge, below: Ridge) -> float:
+    """Mean brightening between two lines over the columns where both are seen; infinite where there are none."""
+    first, last = max(above.first_column, below.first_column), min(above.last_column, below.last_column)
+    depths: list[float] = []
+    for column in range(first, last + 1):
+        top = round(float(above.rows[column - above.first_column]))
+        bottom = round(float(below.rows[column - below.first_column]))
+        if bottom > top:
+            part = straight[top : bottom + 1, column]
+            depths.append(float(part.max() - max(part[0], part[-1])))
+    return float(np.mean(depths)) if depths else np.inf
 
 
 def _spaced(ridges: list[Ridge], band: int) -> list[Ridge]:
@@ -325,12 +385,15 @@ def _spacing_cost(gap_px: float) -> float:
     return 0.0 if ratio > 0.7 else 0.6 * float(np.log2(0.7 / max(ratio, 0.05))) ** 2 / 0.65
 
 
-def _step_grey(smooth: NDArray[np.float32], tips: NDArray[np.int64], band: int, ridge: Ridge) -> float:
+def _levels_grey(
+    smooth: NDArray[np.float32], tips: NDArray[np.int64], band: int, ridge: Ridge
+) -> tuple[float, float]:
+    """Mean grey along a ridge and behind its tip."""
     last_row = len(tips) - 1
     row, end_row = round(min(ridge.middle_row, last_row)), round(min(float(ridge.rows[-1]), last_row))
-    outside = smooth[end_row, tips[end_row] + 8 : tips[end_row] + 18]
     inside = smooth[row, max(0, tips[row] - band // 2) : tips[row] - 5]
-    return float(outside.mean() - inside.mean()) if outside.size and inside.size else 0.0
+    outside = smooth[end_row, tips[end_row] + 8 : tips[end_row] + 18]
+    return float(inside.mean()), float(outside.mean())
 
 
 def _darkness_beyond(lines: NDArray[np.float32], tips: NDArray[np.int64], ridge: Ridge) -> float:
@@ -363,6 +426,7 @@ def _plate(
     return Plate(
         tip_x=float(columns[peak]) + shift,
         tip_y=float(np.interp(columns[peak] + shift, columns, rows)),
+        row=ridge.middle_row,
         clarity=ridge.clarity,
         seen_share=len(ridge.rows) / (band - 2 * _RIDGE_CLEARANCE_PX),
         step_share=step,

@@ -1,36 +1,18 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from line.defect_rows import DefectClass
-from line.errors import LineModelError, NotFoundError
+from line.errors import NotFoundError
 from line.model import LineModel, load_line
-
-SHIPPED = Path(__file__).parents[2] / "line" / "lines" / "assb-20-agc.toml"
 
 
 @pytest.fixture(scope="module")
 def line() -> LineModel:
     return load_line()
-
-
-@pytest.fixture
-def edited(tmp_path: Path) -> Callable[[str, str, str], Path]:
-    def edit(row: str, old: str, new: str) -> Path:
-        """A copy of the shipped file in which the only text line that contains `row` has `old` replaced."""
-        lines = SHIPPED.read_text(encoding="utf-8").splitlines()
-        [number] = [number for number, text in enumerate(lines) if row in text]
-        assert old in lines[number]
-        lines[number] = lines[number].replace(old, new)
-        file = tmp_path / "line.toml"
-        file.write_text("\n".join(lines), encoding="utf-8")
-        return file
-
-    return edit
 
 
 def test_the_shipped_line_has_all_its_rows(line: LineModel) -> None:
@@ -186,104 +168,3 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(
 ) -> None:
     with pytest.raises(NotFoundError, match=re.escape(near)):
         look_up(line)
-
-
-NEW_TAG = """  { name = "LipTemp", unit = "Cel", nominal = 25.0, normal_low = 24.0, normal_high = 26.0, sampling_ms = 1000, \
-confidence = "D" },
-"""
-
-
-def test_a_new_tag_is_one_row(edited: Callable[[str, str, str], Path]) -> None:
-    line = load_line(edited('name = "BeadVacuum"', "  {", NEW_TAG + "  {"))
-    assert len(line.all_tags()) == 148
-    assert line.tag("S03.LipTemp").half_range == 1.0
-    assert line.web_position_um("S03.LipTemp") == 0
-
-
-TAG = 'name = "PumpPressure"'
-KEY = "stations.S03.tags.PumpPressure"
-
-
-@pytest.mark.parametrize(
-    ("row", "old", "new", "key", "said"),
-    [
-        pytest.param(TAG, "nominal = 1.8", "nominal = 2.4", f"{KEY}.normal_high", ["2.1 bar", "nominal = 2.4 bar"], id="nominal above normal"),
-        pytest.param(TAG, "nominal = 1.8", "nominal = 1.2", f"{KEY}.normal_low", ["1.5 bar", "nominal = 1.2 bar"], id="nominal below normal"),
-        pytest.param(TAG, "alarm_high = 2.8", "alarm_high = 2.0", f"{KEY}.alarm_high", ["2 bar", "normal_high = 2.1 bar"], id="alarm inside normal"),
-        pytest.param(TAG, "alarm_low = 1.0", "alarm_low = 1.6", f"{KEY}.alarm_low", ["1.6 bar", "normal_low = 1.5 bar"], id="low alarm inside normal"),
-        pytest.param(TAG, "nominal = 1.8", "nominal = nan", f"{KEY}.nominal", ["nan bar", "finite"], id="not a number"),
-        pytest.param(TAG, "nominal = 1.8", 'nominal = "high"', f"{KEY}.nominal", ["'high'", "float"], id="text for a number"),
-        pytest.param(TAG, '"bar"', '"baar"', f"{KEY}.unit", ["'baar'", "did you mean bar"], id="unknown unit"),
-        pytest.param(TAG, "sampling_ms = 100", "sampling_ms = -100", f"{KEY}.sampling_ms", ["-100", ">= 0"], id="negative sampling"),
-        pytest.param(TAG, "sampling_ms = 100", "sampling_ms = 1", f"{KEY}.sampling_ms", ["1 ms", "at least 10 ms"], id="sampling too fast"),
-        pytest.param(TAG, "nominal =", "nominall =", f"{KEY}.nominall", ["did you mean nominal"], id="misspelt field"),
-        pytest.param(TAG, 'unit = "bar",', "", f"{KEY}.unit", ["is missing"], id="missing field"),
-        pytest.param(TAG, '"D"', '"E"', f"{KEY}.confidence", ["'E'"], id="unknown confidence"),
-        pytest.param('name = "BeadVacuum"', '"BeadVacuum"', '"PumpPressure"', KEY, ["stands there twice"], id="tag twice"),
-        pytest.param('code = "S04"', "S04", "S03", "stations.S03", ["stands there twice"], id="station twice"),
-        pytest.param('code = "S04"', "S04", "4", "stations.4.code", ["'4'", "^S[0-9]{2}$"], id="station code"),
-        pytest.param('name = "WetThickness"', '"wet_gauge"', '"wet_gage"', "stations.S03.tags.WetThickness.web_position", ["'wet_gage'", "nearest: wet_gauge"], id="unknown position"),
-        pytest.param('id = "fins-1"', '"S05"', '"S50"', "cameras.fins-1.station", ["'S50'", "nearest: S05"], id="camera at no station"),
-        pytest.param('id = "fins-1"', "8_000_000", "8_100_000", "cameras.fins-1.position_um", ["8100000 um", "8000000 um"], id="camera at no position"),
-        pytest.param('id = "sins-1"', "corner = 1", "corner = 5", "cameras.sins-1.corner", ["is 5", "<= 4"], id="fifth corner"),
-        pytest.param('id = "fins-1"', "pixel_um = 20.0", "pixel_um = -20.0", "cameras.fins-1.pixel_um", ["-20.0", "> 0"], id="negative pixel"),
-        pytest.param('tag = "S01.SolidContent"', "S01.SolidContent", "S01.SolidsContent", "drivers.PIN:S01.SolidsContent.tag", ["nearest: S01.SolidContent"], id="driver of no tag"),
-        pytest.param('tag = "S01.SolidContent"', '"PIN"', '"PNI"', "drivers.PNI:S01.SolidContent.defect", ["nearest: PIN"], id="driver of no defect"),
-        pytest.param('tag = "S01.SolidContent"', '"-"', '"*"', "drivers.PIN:S01.SolidContent.side", ["'*'"], id="unknown side"),
-        pytest.param('name = "idler"', "80.0", "-80.0", "rollers.idler.diameter_mm", ["-80.0", "> 0"], id="negative roller"),
-        pytest.param('kind = "cathode",  web', "100_000", "0", "products.ASSB-20-AGC.sheets.cathode.md_um", ["is 0", "> 0"], id="sheet without length"),
-        pytest.param('kind = "cathode",  web', 'web = "cathode"', 'web = "cathod"', "products.ASSB-20-AGC.sheets.cathode.web", ["nearest: cathode"], id="sheet of no web"),
-        pytest.param('kind = "laminate", web', "pitch_um = 104_000", "pitch_um = 90_000", "products.ASSB-20-AGC.sheets.laminate.pitch_um", ["90000 um", "md_um = 102000 um"], id="sheets overlap"),
-        pytest.param("width_um = 340_000", "340_000", "290_000", "webs.film.coat_width_um", ["300000 um", "width_um = 290000 um"], id="coat wider than web"),
-        pytest.param("made_from", '"film"', '"flim"', "webs.laminate.made_from", ["nearest: film"], id="layer of no web"),
-        pytest.param("cluster of 3", "count = 3, ", "", "defects.PIN.accept[2].count", ["is missing", "'cluster'"], id="accept rule without figure"),
-        pytest.param("kill_d50_um = 45.0", "kill_d50_um = 45.0", "", "defects.PIN.kill_d50_um", ["is missing"], id="event class without curve"),
-        pytest.param("rate_per_m2 = 0.6", "0.6", "-0.6", "defects.PIN.rate_per_m2", ["-0.6", ">= 0"], id="negative rate"),
-        pytest.param("overhang_warn_um", "600", "400", "products.ASSB-20-AGC.stack", ["(500, 400, 1000, 1500) um"], id="overhang limits"),
-        pytest.param('timezone = "UTC"', "UTC", "Seoul", "calendar.timezone", ["'Seoul'", "Asia/Seoul"], id="unknown time zone"),
-        pytest.param("cells_per_week", "300", "0", "plan.cells_per_week", ["is 0", ">= 1"], id="empty plan"),
-    ],
-)  # fmt: skip
-def test_a_wrong_row_is_refused_by_file_key_value_and_unit(
-    edited: Callable[[str, str, str], Path], row: str, old: str, new: str, key: str, said: list[str]
-) -> None:
-    file = edited(row, old, new)
-    with pytest.raises(LineModelError) as refusal:
-        load_line(file)
-    message = str(refusal.value)
-    assert message.startswith(f"{file}: {key}: ")
-    assert (refusal.value.file, refusal.value.key) == (file, key)
-    assert [words for words in said if words not in message] == []
-
-
-def test_all_wrong_rows_are_named_at_once(edited: Callable[[str, str, str], Path]) -> None:
-    file = edited(TAG, "nominal = 1.8", "nominal = 2.4")
-    file.write_text(
-        file.read_text(encoding="utf-8").replace('tag = "S03.DieTemp"', 'tag = "S03.DieTmp"'), encoding="utf-8"
-    )
-    with pytest.raises(LineModelError) as refusal:
-        load_line(file)
-    assert refusal.value.key == f"{KEY}.normal_high"
-    assert "also drivers.THK:S03.DieTmp.tag" in str(refusal.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"name = ", "is not TOML"),
-        (b"\xff\xfe", "is not UTF-8"),
-        (b"", "is missing"),
-        (b"stations = 3", "allowed: `array`"),
-    ],
-)
-def test_a_file_that_is_no_line_model_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
-    file = tmp_path / "line.toml"
-    file.write_bytes(content)
-    with pytest.raises(LineModelError, match=re.escape(said)) as refusal:
-        load_line(file)
-    assert str(file) in str(refusal.value)
-
-
-def test_an_absent_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LineModelError, match=r"absent\.toml: cannot be read"):
-        load_line(tmp_path / "absent.toml")

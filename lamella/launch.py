@@ -1,0 +1,282 @@
+"""`lamella run`: the whole line in one command, one process a role, supervised.
+
+A role that dies is started again with growing delay; the line goes on without it meanwhile. Ctrl-C or SIGTERM ends
+all roles, the broker last, within three seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from lamella.roles import Role
+from lamella.starting import Board
+from line import events
+from line.bus import Bus, connect
+from line.config import Site, written
+from line.errors import ConfigError, LamellaError, MessageError
+from line.events import ServiceState
+from line.model import load_line
+from line.topics import topics_of
+
+log = logging.getLogger(__name__)
+
+_STOP_S = 2.2
+"""Roles get this long to end by themselves; then they are killed, so that Ctrl-C is done within 3 s."""
+_RESTART_FIRST_S = 1.0
+_RESTART_MOST_S = 30.0
+
+
+class StateInUseError(LamellaError):
+    """Another `lamella run` works on the same state directory."""
+
+
+@dataclass(slots=True)
+class Child:
+    """A role's process and what we know of it."""
+
+    role: Role
+    process: asyncio.subprocess.Process | None = None
+    restarts_count: int = 0
+    urls: list[str] = field(default_factory=list)
+
+
+def run_line(site: Site, roles: Sequence[Role], *, quiet: bool = False) -> int:
+    """Run roles until Ctrl-C or SIGTERM; returns the exit status.
+
+    Raises:
+        StateInUseError: the state directory is taken.
+        ConfigError: a port is taken, or the film model is not there.
+    """
+    with _state_lock(site.state_dir):
+        return asyncio.run(_until_signal(_run(site, roles, Board(quiet=quiet))))
+
+
+async def _run(site: Site, roles: Sequence[Role], board: Board) -> None:
+    started = time.monotonic()
+    settled = _settled(site)
+    settings = site.state_dir / "run" / "site.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(written(settled), encoding="utf-8")
+    for leftover in (site.state_dir / "plant" / "endpoint", site.state_dir / "console" / "url"):
+        leftover.unlink(missing_ok=True)
+    children = [Child(role) for role in roles]
+    async with _stopping(children), asyncio.TaskGroup() as group:
+        for child in children:
+            group.create_task(_supervise(child, settings, site.state_dir))
+            if child.role == "broker":
+                await _listening(settled.broker.host, settled.broker.port)
+        async with connect(settled.broker, f"launcher-{site.box}", lasting=False) as bus:
+            await _watch_start(settled, children, bus, board, started)
+            await asyncio.Event().wait()
+
+
+async def _watch_start(site: Site, children: Sequence[Child], bus: Bus, board: Board, started: float) -> None:
+    """Show how far each role is until all are ready, then the address."""
+    bus.subscribe(topics_of(load_line(site.line.model), site.broker.topic_root).every(ServiceState))
+    urls: dict[str, str] = {}
+    listening = asyncio.create_task(_collect_urls(bus, urls))
+    try:
+        with board.shown():
+            while True:
+                ready = True
+                for child in children:
+                    if child.role == "broker":
+                        board.say("broker", f"listening on {site.broker.host}:{site.broker.port}", done=True)
+                        continue
+                    reasons = await asyncio.to_thread(_reasons, urls.get(child.role, ""))
+                    alive = f"restarted {child.restarts_count} times" if child.restarts_count else ""
+                    board.say(child.role, ", ".join(reasons) or alive or "ready", done=not reasons)
+                    ready = ready and not reasons
+                if ready:
+                    break
+                await asyncio.sleep(0.25)
+    finally:
+        listening.cancel()
+    address = site.state_dir / "console" / "url"
+    if address.exists():
+        board.address(address.read_text().strip(), time.monotonic() - started)
+
+
+async def _collect_urls(bus: Bus, urls: dict[str, str]) -> None:
+    while True:
+        for message in await bus.heard():
+            bus.acknowledge(message)
+            with contextlib.suppress(MessageError):
+                event = events.decoded(message.payload)
+                if isinstance(event, ServiceState):
+                    urls[event.role] = event.url if event.state == "online" else ""
+
+
+def _reasons(url: str) -> list[str]:
+    """Why a role is not ready, empty when it is."""
+    if not url:
+        return ["starting"]
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
+            body = answer.read()
+    except urllib.error.HTTPError as error:
+        body = error.read()
+    except OSError:
+        return ["starting"]
+    return [str(reason) for reason in json.loads(body)["reasons"]]
+
+
+async def _supervise(child: Child, settings: Path, state_dir: Path) -> None:
+    delay_s = _RESTART_FIRST_S
+    while True:
+        began = time.monotonic()
+        child.process = await _start(child.role, settings, state_dir)
+        status = await child.process.wait()
+        if time.monotonic() - began > 2 * _RESTART_MOST_S:
+            delay_s = _RESTART_FIRST_S
+        child.restarts_count += 1
+        log.error(
+            "%s ended with status %d; see %s; starting it again in %g s",
+            child.role, status, _log_path(state_dir, child.role), delay_s,
+        )  # fmt: skip
+        await asyncio.sleep(delay_s)
+        delay_s = min(2 * delay_s, _RESTART_MOST_S)
+
+
+async def _start(role: Role, settings: Path, state_dir: Path) -> asyncio.subprocess.Process:
+    """Start a role in a session of its own, so that Ctrl-C reaches us and not it."""
+    path = _log_path(state_dir, role)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        command = [sys.executable, "-m", "lamella", "--config", str(settings), "run", "--role", role]
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+
+
+def _log_path(state_dir: Path, role: Role) -> Path:
+    return state_dir / "logs" / f"{role}.log"
+
+
+@asynccontextmanager
+async def _stopping(children: Sequence[Child]) -> AsyncIterator[None]:
+    """End all roles on the way out, the broker last, so that each can say farewell."""
+    try:
+        yield
+    finally:
+        deadline = time.monotonic() + _STOP_S
+        running = [child for child in reversed(children) if _alive(child)]
+        for child in running:
+            if child.role != "broker":
+                _signal(child, signal.SIGTERM)
+        await _ended([child for child in running if child.role != "broker"], deadline)
+        for child in running:
+            _signal(child, signal.SIGTERM if child.role == "broker" else signal.SIGKILL)
+        await _ended(running, time.monotonic() + 0.4)
+        for child in running:
+            _signal(child, signal.SIGKILL)
+
+
+async def _ended(children: Sequence[Child], deadline: float) -> None:
+    waits = [asyncio.ensure_future(child.process.wait()) for child in children if child.process]
+    if waits:
+        await asyncio.wait(waits, timeout=max(0.0, deadline - time.monotonic()))
+        for wait in waits:
+            wait.cancel()
+
+
+def _alive(child: Child) -> bool:
+    return child.process is not None and child.process.returncode is None
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    if child.process is not None and _alive(child):
+        with contextlib.suppress(ProcessLookupError):
+            child.process.send_signal(number)
+
+
+def _settled(site: Site) -> Site:
+    """The site with what this run decides: ports, the simulated PLC's address, the film model's folder, the past."""
+    from models.registry import resolved
+
+    replace = msgspec.structs.replace
+    broker = replace(site.broker, port=site.broker.port or _free_port(site.broker.host))
+    plc = replace(site.plc, endpoint=site.plc.endpoint or f"file:{site.state_dir / 'plant' / 'endpoint'}")
+    film_model = str(resolved(site.vision.film_model, site.state_dir))
+    simulated = plc.endpoint.startswith("file:")
+    past = str(site.state_dir / "plant" / "past.journal") if simulated and site.plant.history_weeks else ""
+    return replace(
+        site,
+        broker=broker,
+        plc=plc,
+        vision=replace(site.vision, film_model=film_model),
+        twin=replace(site.twin, past=site.twin.past or past),
+    )
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+async def _listening(host: str, port: int) -> None:
+    """Wait until somebody accepts connections.
+
+    Raises:
+        ConfigError: nobody does within ten seconds.
+    """
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return
+    raise ConfigError(f"the broker does not listen on {host}:{port}; is the port taken?", key="broker.port")
+
+
+@contextmanager
+def _state_lock(state_dir: Path) -> Iterator[None]:
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise StateInUseError(
+                f"{state_dir} is in use by process {file.read().strip() or '?'}; stop it, or set line.state_dir"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+async def _until_signal(work: object) -> int:
+    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return 0
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
+    return 0

@@ -1,0 +1,1 @@
+"""The console's web side: REST, live channels, pictures, pages."""

@@ -1,0 +1,306 @@
+"""What good film looks like to one camera, learnt from the film itself, and the gates that follow from it.
+
+Level and spread of each column come from the first strips by medians over lines, so that a defect in them is outvoted;
+a line along the web, which fills its columns, is recognised by its narrow bump across the web and bridged. Afterwards
+only the light is followed, one number per channel: a profile that could follow would learn a slow streak.
+
+The gates stand where the tolerated number of false alarms per m² is expected, by a Gaussian whose tail is stretched to
+the one that was measured.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from line.errors import UnusableFrameError
+from vision.pyramid import (
+    QUARTER,
+    SCALES_PX,
+    STREAK_WIDTHS,
+    Floats,
+    column_profile,
+    quarter,
+    relative_change,
+    scale_maps,
+    widened,
+)
+
+log = logging.getLogger(__name__)
+
+BAND_LINES = 64
+"""Lines that are compared with the gates at once; larger bands fall out of the cache (64 to 128 measured best)."""
+
+_SAMPLED_LINES = 320
+_TAIL_SHARE = (1e-4, 1e-3, 1e-3, 1e-2, 1e-2)
+"""Share of values beyond which a tail is compared with a Gaussian: pixels, then each of `SCALES_PX`."""
+_DARKEST_LEVEL = 8.0
+_BRIGHTEST_LEVEL = 250.0
+_BUMP_FRACTION = 0.02
+_WIDEST_BUMP_PX = 151
+_GAIN_JUMP_FRACTION = 0.03
+_GAIN_SHARE = 0.05
+_GAIN_STEP_FRACTION = 0.004
+_LAMP_STRIPS = 16
+_LAMP_SHAPE_FRACTION = 0.04
+_LAMP_RANGE = (0.5, 1.6)
+_SHARE_OF_PIXELS, _SHARE_OF_MAPS = 0.5, 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmLook:
+    """Good film, per channel in the order of the frame's."""
+
+    level: Floats
+    """Shape (channels, width), grey."""
+    spread: Floats
+    """Shape (channels, width), standard deviation of grey over lines."""
+    quarter_level: Floats
+    """Shape (channels, width // 4)."""
+    scale_sigma: Floats
+    """Shape (channels, 4): standard deviation of each of `pyramid.scale_maps`."""
+    tail: Floats
+    """Shape (channels, 5): how much longer than a Gaussian's the tail is, of pixels and of each map."""
+    streak_sigma: Floats
+    """Shape (channels, 4): standard deviation over one strip for each of `pyramid.STREAK_WIDTHS`."""
+    strip_lines: int
+    strips_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Deviations above which something is a candidate, in the standard deviations of `FilmLook`."""
+
+    pixel: Floats
+    """Shape (channels,)."""
+    scale: Floats
+    """Shape (channels, 4)."""
+    streak: Floats
+    """Shape (4,)."""
+
+
+def learnt_look(strips: Sequence[NDArray[np.uint8]]) -> FilmLook:
+    """What good film looks like, from some strips of ordinary film.
+
+    Args:
+        strips: each (channels, lines, width), of equal shape, the more the better; 8 of 256 lines are enough.
+
+    Raises:
+        UnusableFrameError: a channel is dark or saturated, so this is no film under light.
+    """
+    levels, spreads, tails = zip(*(_columns(strips, channel) for channel in range(len(strips[0]))), strict=True)
+    level, spread = np.stack(levels), np.stack(spreads)
+    middle = np.median(level, axis=1)
+    if middle.min() < _DARKEST_LEVEL or middle.max() > _BRIGHTEST_LEVEL:
+        raise UnusableFrameError(
+            f"film of grey {', '.join(f'{grey:.0f}' for grey in middle)} cannot be learnt from "
+            f"({_DARKEST_LEVEL:.0f} to {_BRIGHTEST_LEVEL:.0f} needed): check lamps, exposure and whether film is in view"
+        )
+    quarters = [[quarter(plane) for plane in strip] for strip in strips]
+    quarter_level = np.stack([_quarter_level([planes[k] for planes in quarters]) for k in range(len(level))])
+    scale_sigma, scale_tail, streak_sigma = zip(
+        *(_scales([planes[k] for planes in quarters], quarter_level[k]) for k in range(len(level))), strict=True
+    )
+    return FilmLook(
+        level=level,
+        spread=spread,
+        quarter_level=quarter_level,
+        scale_sigma=np.stack(scale_sigma),
+        tail=np.column_stack([np.array(tails, np.float32), np.stack(scale_tail)]),
+        streak_sigma=np.stack(streak_sigma),
+        strip_lines=strips[0].shape[1],
+        strips_count=len(strips),
+    )
+
+
+def limits_for(look: FilmLook, *, candidates_per_m2: float, streaks_per_m2: float, pixel_um: float) -> Limits:
+    """Where the gates stand so that good film gives about so many alarms.
+
+    Args:
+        candidates_per_m2: tolerated at pixels and maps together; the classifier sorts most of them out.
+        streaks_per_m2: tolerated at the column test, which nothing sorts out after it.
+        pixel_um: side of a pixel on the film.
+    """
+    channels = len(look.level)
+    pixel_m2 = (pixel_um * 1e-6) ** 2
+    pixel_rate = _SHARE_OF_PIXELS * candidates_per_m2 / channels
+    scale_rate = _SHARE_OF_MAPS * candidates_per_m2 / channels / len(SCALES_PX)
+    pixel = [_stretched(pixel_rate * pixel_m2, _TAIL_SHARE[0], tail) for tail in look.tail[:, 0]]
+    scale = [
+        [
+            _stretched(scale_rate * side**2 * pixel_m2, share, tail)
+            for side, share, tail in zip(SCALES_PX, _TAIL_SHARE[1:], tails, strict=True)
+        ]
+        for tails in look.tail[:, 1:]
+    ]
+    streak_rate = streaks_per_m2 / channels / len(STREAK_WIDTHS)
+    column_m2 = QUARTER * look.strip_lines * pixel_m2
+    streak = [_gaussian(streak_rate * width * column_m2) for width in STREAK_WIDTHS]
+    return Limits(pixel=np.array(pixel, np.float32), scale=np.array(scale, np.float32), streak=np.array(streak, np.float32))
+
+
+class Gates:
+    """Per-column limits for a camera, under the present light."""
+
+    def __init__(self, look: FilmLook, limits: Limits) -> None:
+        self.look = look
+        self.limits = limits
+        self.gain: Floats = np.ones(len(look.level), np.float32)
+        """Light of each channel against that under which the film was learnt, followed slowly."""
+        self._band_gain: Floats = np.zeros(len(look.level), np.float32)
+        self._bands: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = [
+            (np.empty(0, np.uint8), np.empty(0, np.uint8)) for _ in look.level
+        ]
+        self._jumped: list[Floats] = []
+
+    def light(self, quarters: Sequence[NDArray[np.uint8]]) -> Floats:
+        """The gain under which a strip is judged, shape (channels,).
+
+        It is the strip's own while that lies near the followed one; a strip whose grey jumps is judged under the
+        followed gain and so stands out, until a whole run of strips has jumped alike without changing its profile
+        across the web: then it was the lamp.
+        """
+        ratios = [
+            plane.mean(axis=0, dtype=np.float32) / level
+            for plane, level in zip(quarters, self.look.quarter_level, strict=True)
+        ]
+        found: Floats = np.array([np.median(ratio) for ratio in ratios], np.float32)
+        if np.all(np.abs(found / self.gain - 1) < _GAIN_JUMP_FRACTION):
+            self._jumped.clear()
+            self.gain = self.gain + np.float32(_GAIN_SHARE) * (found - self.gain)
+            return found
+        uneven = max(float(np.median(np.abs(ratio / gain - 1))) for ratio, gain in zip(ratios, found, strict=True) if gain)
+        plausible = _LAMP_RANGE[0] < found.min() and found.max() < _LAMP_RANGE[1] and uneven < _LAMP_SHAPE_FRACTION
+        if not plausible or (self._jumped and np.any(np.abs(found / self._jumped[-1] - 1) > _GAIN_JUMP_FRACTION)):
+            self._jumped.clear()
+        if plausible:
+            self._jumped.append(found)
+        if len(self._jumped) < _LAMP_STRIPS:
+            return self.gain
+        log.warning("light changed from %s to %s of what was learnt, now followed", self.gain.round(3), found.round(3))
+        self._jumped.clear()
+        self.gain = found
+        return found
+
+    def band(self, channel: int, gain: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Lowest and highest grey of good pixels, each of shape (BAND_LINES, width)."""
+        if abs(gain - self._band_gain[channel]) > _GAIN_STEP_FRACTION:
+            level = self.look.level[channel] * gain
+            reach = self.limits.pixel[channel] * self.look.spread[channel] * gain
+            low = np.clip(np.floor(level - reach), 0, 255).astype(np.uint8)
+            high = np.clip(np.ceil(level + reach), 0, 255).astype(np.uint8)
+            self._bands[channel] = (np.tile(low, (BAND_LINES, 1)), np.tile(high, (BAND_LINES, 1)))
+            self._band_gain[channel] = gain
+        return self._bands[channel]
+
+
+def _columns(strips: Sequence[NDArray[np.uint8]], channel: int) -> tuple[Floats, Floats, float]:
+    """Level and spread of each column, and the stretch of the pixels' tail."""
+    every = max(1, -(-sum(strip.shape[1] for strip in strips) // _SAMPLED_LINES))
+    lines = np.concatenate([strip[channel, every // 2 :: every] for strip in strips])
+    columns = np.ascontiguousarray(lines.T)
+    middle = len(lines) // 2
+    median = np.partition(columns, middle, axis=1)[:, middle].astype(np.float32)
+    offset = columns.astype(np.float32)
+    offset -= median[:, None]
+    # The median of a uint8 column is a whole grey level: refine both figures on what lies within 4 rough deviations.
+    rough = _smooth(np.sqrt(np.minimum(offset**2, 25.0**2).mean(axis=1)), 101)
+    reach = np.maximum(4 * float(np.median(rough)), 2.5)
+    inside = np.abs(offset) <= reach
+    count = np.maximum(inside.sum(axis=1), 1)
+    mean = (offset * inside).sum(axis=1) / count
+    offset -= mean[:, None]
+    variance = (offset**2 * inside).sum(axis=1) / count
+    level = bridged(median + mean, _WIDEST_BUMP_PX)
+    spread = np.maximum(_smooth(np.sqrt(variance), 401), 0.3)
+    deviation = np.abs(offset / spread[:, None])
+    tail = _tail([deviation], _TAIL_SHARE[0])
+    return level, spread, tail
+
+
+def _quarter_level(planes: Sequence[NDArray[np.uint8]]) -> Floats:
+    """Grey of each column of the quarter image: the median over strips, each under its own light."""
+    profiles = np.stack([plane.mean(axis=0, dtype=np.float32) for plane in planes])
+    common = np.median(profiles, axis=0)
+    gains = np.median(profiles / np.maximum(common, 1), axis=1)
+    steady = np.median(profiles / np.maximum(gains, 1e-3)[:, None], axis=0)
+    return bridged(np.asarray(steady, np.float32), _WIDEST_BUMP_PX // QUARTER)
+
+
+def _scales(planes: Sequence[NDArray[np.uint8]], level: Floats) -> tuple[Floats, Floats, Floats]:
+    """Sigma and tail of each map, sigma of each streak width."""
+    maps: list[tuple[Floats, ...]] = []
+    profiles: list[tuple[Floats, ...]] = []
+    for plane in planes:
+        gain = float(np.median(plane.mean(axis=0, dtype=np.float32) / level))
+        change = relative_change(plane, level, gain)
+        maps.append(scale_maps(change))
+        profiles.append(widened(column_profile(change)))
+    by_scale = list(zip(*maps, strict=True))
+    sigma = np.array([np.median([_robust_sigma(image) for image in images]) for images in by_scale], np.float32)
+    tail = [
+        _tail([np.abs(image) / size for image in images], share)
+        for images, size, share in zip(by_scale, sigma, _TAIL_SHARE[1:], strict=True)
+    ]
+    # The level was learnt from these very strips, so that their profiles scatter less than those to come.
+    count = len(planes)
+    widening = np.sqrt((count + 1) / (count - 1)) if count > 1 else 1.5
+    streak = [widening * np.median([_robust_sigma(row) for row in rows]) for rows in zip(*profiles, strict=True)]
+    return sigma, np.array(tail, np.float32), np.array(streak, np.float32)
+
+
+def bridged(level: Floats, widest: int) -> Floats:
+    """A level across the web with narrow bumps cut off: streaks that ran through all that was learnt.
+
+    A bump is narrower than `widest` samples and returns to the level on both sides; slopes, such as light that falls
+    off or a thick edge, stay as they are, and so do the outermost `widest` samples.
+    """
+    smooth = np.asarray(cv2.blur(level[None], (5, 1)), np.float32)
+    kernel = np.ones((1, widest), np.uint8)
+    low = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, kernel)[0]
+    high = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel)[0]
+    repaired = level.copy()
+    for edge, bump in ((low, smooth[0] - low), (high, high - smooth[0])):
+        usual = float(np.median(bump))
+        limit = usual + max(8 * _robust_sigma(bump - usual), _BUMP_FRACTION * float(np.median(level)))
+        found = cv2.dilate((bump > limit).astype(np.uint8)[None], np.ones((1, 9), np.uint8))[0] > 0
+        found[:widest] = found[-widest:] = False
+        sign = 1 if edge is low else -1
+        repaired[found] = edge[found] + sign * usual
+    return repaired
+
+
+def _smooth(values: Floats, window: int) -> Floats:
+    """Median in coarse steps, then linear: what neighbouring columns share."""
+    step = max(1, window // 8)
+    blocks = max(1, values.size // step)
+    medians = np.array([np.median(part) for part in np.array_split(values, blocks)], np.float32)
+    padded = np.pad(medians, 4, mode="edge")
+    smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, 9), axis=-1).astype(np.float32)
+    return np.asarray(cv2.resize(smooth[None], (values.size, 1), interpolation=cv2.INTER_LINEAR)[0], np.float32)
+
+
+def _robust_sigma(values: Floats) -> float:
+    return 1.4826 * float(np.median(np.abs(values - np.median(values)))) + 1e-9
+
+
+def _tail(deviations: Sequence[Floats], share: float) -> float:
+    """How far out the last `share` of the deviations begins, against a Gaussian; the median over strips."""
+    found = float(np.median([np.quantile(deviation, 1 - share) for deviation in deviations]))
+    return max(1.0, found / _gaussian(share / 2))
+
+
+def _gaussian(probability: float) -> float:
+    """Deviation that a standard normal passes upwards with this probability."""
+    return -NormalDist().inv_cdf(min(max(probability, 1e-15), 0.3))
+
+
+def _stretched(probability: float, share: float, tail: float) -> float:
+    """The deviation that either side passes with half of this probability, in a tail that is `tail` times too long."""
+    return max(1.0, float(tail)) * _gaussian(probability / 2) if probability < share else _gaussian(share / 2)

@@ -1,0 +1,99 @@
+"""Film at several scales: what screening tests and what learning measures are the same functions.
+
+Averages run over squares of `SCALES_PX` pixels. Everything here is at most a sixteenth of the frame, so it may be
+float; the frame itself is only ever touched as uint8.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+QUARTER = 4
+"""Full-resolution pixels along the side of a cell of the quarter image."""
+SCALES_PX = (4, 12, 16, 32)
+"""Side of the square that each map of `scale_maps` averages over."""
+STREAK_WIDTHS = (1, 3, 9, 27)
+"""Cells of the quarter image that a column profile is averaged over to look for streaks."""
+
+_BACKGROUND_CELLS = (63, 31)
+"""Across and along the web, 5.0 x 2.5 mm at 20 µm/px: the widest defect that is judged at the finest scales."""
+_MEDIAN_STEPS = 31
+"""Half of it to each side, 20 mm at 20 µm/px: more than twice the widest defect that is judged at the coarse scale."""
+
+Floats = NDArray[np.float32]
+
+
+def quarter(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The plane averaged over 4 x 4 pixels; rows and columns beyond a multiple of 4 are left out.
+
+    Args:
+        plane: shape (lines, width), at least 4 x 4.
+    """
+    lines, width = (size // QUARTER * QUARTER for size in plane.shape)
+    # Halving twice is five times as fast as quartering once (13.9 against 2.8 GPix/s), and rounds once more.
+    half = cv2.resize(plane[:lines, :width], (width // 2, lines // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(half, (width // 4, lines // 4), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def relative_change(quartered: NDArray[np.uint8], level: Floats, gain: float) -> Floats:
+    """Grey against good film of the same column under the same light, less 1.
+
+    Args:
+        quartered: shape (rows, columns).
+        level: shape (columns,), grey of good film.
+        gain: present light over that when `level` was learnt.
+    """
+    change: Floats = quartered * (1.0 / (level * np.float32(gain)))
+    change -= 1
+    return change
+
+
+def scale_maps(change: Floats) -> tuple[Floats, ...]:
+    """Relative change without its surroundings, averaged over each of `SCALES_PX`.
+
+    Args:
+        change: shape (rows, columns) at a quarter.
+
+    Returns:
+        Two maps of the same shape, one of a quarter of it, one of an eighth.
+    """
+    near = change - cv2.blur(change, _BACKGROUND_CELLS)
+    rows, columns = change.shape
+    coarse = _shrunk(change, 8)
+    around = running_median(coarse.mean(axis=0), _MEDIAN_STEPS)
+    return (
+        near,
+        np.asarray(cv2.blur(near, (3, 3)), np.float32),
+        _shrunk(near, 4) if min(rows, columns) >= 4 else near,
+        coarse - around,
+    )
+
+
+def column_profile(change: Floats) -> Floats:
+    """Mean change of each column of a quarter image without slow changes across the web, shape (columns,)."""
+    columns: Floats = change.mean(axis=0, dtype=np.float32)
+    steps = max(1, columns.size // 8)
+    decimated = np.asarray(cv2.resize(columns[None], (steps, 1), interpolation=cv2.INTER_AREA), np.float32)[0]
+    slow = running_median(decimated, _MEDIAN_STEPS // 2 * 2 + 1)
+    smooth = cv2.resize(slow[None], (columns.size, 1), interpolation=cv2.INTER_LINEAR)[0]
+    return columns - np.asarray(smooth, np.float32)
+
+
+def widened(profile: Floats) -> tuple[Floats, ...]:
+    """A column profile averaged over each of `STREAK_WIDTHS`."""
+    return tuple(np.asarray(cv2.blur(profile[None], (width, 1))[0], np.float32) for width in STREAK_WIDTHS)
+
+
+def running_median(values: Floats, window: int) -> Floats:
+    """Median over `window` neighbours, an odd number; the ends are mirrored. Shape (n,)."""
+    half = min(window // 2, max(0, values.size - 1))
+    padded = np.pad(values, half, mode="reflect") if half else values
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
+    return np.asarray(np.median(windows, axis=-1), np.float32)
+
+
+def _shrunk(image: Floats, factor: int) -> Floats:
+    rows, columns = (max(1, size // factor) for size in image.shape)
+    return np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
