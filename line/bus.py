@@ -124,17 +124,21 @@ class Bus:
         self.subscribe(topic)
 
     def _on_connect(
-        self, client: mqtt.Client, _data: object, _flags: mqtt.ConnectFlags, code: ReasonCode, _properties: object
+        self, _client: mqtt.Client, _data: object, _flags: mqtt.ConnectFlags, code: ReasonCode, _properties: object
     ) -> None:
         if code.is_failure:
             self.refusal = str(code)
             log.warning("%s: broker refuses the connection: %s", self._client_id, code)
             return
+        self._soon(self._connected)
+        log.info("%s: connected to the broker", self._client_id)
+
+    def _connected(self) -> None:
+        """In the loop, so that a filter added meanwhile is not missed."""
         self.refusal = ""
         for topic_filter in sorted(self._filters):
-            client.subscribe(topic_filter, qos=1)
-        self._soon(self.connected.set)
-        log.info("%s: connected to the broker", self._client_id)
+            self._client.subscribe(topic_filter, qos=1)
+        self.connected.set()
 
     def _on_disconnect(
         self, _client: mqtt.Client, _data: object, _flags: mqtt.DisconnectFlags, code: ReasonCode, _properties: object

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from line.errors import WebMapError
-from line.web_lookup import Positions, whole_um
+from line.web_lookup import Positions, whole_numbers
 
 
 class Encoder:
@@ -27,8 +27,8 @@ class Encoder:
     """
 
     def __init__(self, times_ns: ArrayLike, counts: ArrayLike, *, um_per_count: float, zero_count: int = 0) -> None:
-        self._times_ns = whole_um(times_ns, "time in ns")
-        count = whole_um(counts, "count")
+        self._times_ns = whole_numbers(times_ns, "time in ns").copy()
+        count = whole_numbers(counts, "count")
         if self._times_ns.ndim != 1 or self._times_ns.shape != count.shape or len(count) < 2:
             raise WebMapError(f"{self._times_ns.shape} times and {count.shape} counts: expected as many, 2 or more")
         if um_per_count <= 0:
@@ -51,7 +51,7 @@ class Encoder:
 
     def covers(self, at_ns: ArrayLike) -> NDArray[np.bool_]:
         """Which times lie within the log."""
-        at = whole_um(at_ns, "time in ns")
+        at = whole_numbers(at_ns, "time in ns")
         return np.asarray((at >= self.first_ns) & (at <= self.last_ns))
 
     def mds_um(self, at_ns: ArrayLike) -> Positions:
@@ -60,7 +60,7 @@ class Encoder:
         Raises:
             WebMapError: a time is outside the log; the web may have stopped there or not.
         """
-        at = whole_um(at_ns, "time in ns")
+        at = whole_numbers(at_ns, "time in ns")
         outside = ~self.covers(at)
         if outside.any():
             raise WebMapError(
@@ -81,7 +81,7 @@ class Encoder:
         Raises:
             WebMapError: an MD was not reached within the log.
         """
-        md = whole_um(md_um)
+        md = whole_numbers(md_um)
         low_um, high_um = int(self._um[0]), int(self._reached_um[-1])
         outside = (md < low_um) | (md > high_um)
         if outside.any():
@@ -113,7 +113,7 @@ def placed_on_web(tag_ns: ArrayLike, position_um: ArrayLike, encoder: Encoder) -
     Raises:
         WebMapError: a time is outside the encoder's log.
     """
-    return encoder.mds_um(tag_ns) - whole_um(position_um)
+    return encoder.mds_um(tag_ns) - whole_numbers(position_um)
 
 
 def seen_at_ns(md_um: ArrayLike, position_um: ArrayLike, encoder: Encoder) -> Positions:
@@ -122,4 +122,4 @@ def seen_at_ns(md_um: ArrayLike, position_um: ArrayLike, encoder: Encoder) -> Po
     Raises:
         WebMapError: it had not passed there when the encoder's log ended.
     """
-    return encoder.times_ns(whole_um(md_um) + whole_um(position_um))
+    return encoder.times_ns(whole_numbers(md_um) + whole_numbers(position_um))

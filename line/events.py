@@ -517,6 +517,8 @@ class Heartbeat(Event, frozen=True, kw_only=True):
     loops: tuple[Loop, ...]
     outbox_count: int
     """Own events not yet acknowledged by the broker."""
+    delivered_seq: int = 0
+    """Number of the last own event that the broker has acknowledged: a reader that lacks it has lost it."""
     rss_mb: float
 
 

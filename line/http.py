@@ -115,6 +115,7 @@ class _App:
         service = self._service
         rows = {
             "outbox_events": float(service.outbox_count()),
+            "events_missing": float(service.missing_count()),
             "broker_connected": float(service.bus.connected.is_set()),
             "resident_memory_bytes": service.rss_mb() * 1e6,
             **service.counters,

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from line.errors import JournalError
@@ -31,11 +32,14 @@ CREATE TABLE IF NOT EXISTS entries (
     own INTEGER NOT NULL,
     at_ns INTEGER NOT NULL,
     topic TEXT NOT NULL,
-    payload BLOB NOT NULL
+    payload BLOB NOT NULL,
+    seq INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS own_entries ON entries(position) WHERE own;
+CREATE INDEX IF NOT EXISTS own_sequence ON entries(seq) WHERE own;
 CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
+_COLUMNS = "id, own, at_ns, topic, payload, seq"
 SCHEMA_VERSION = 1
 
 
@@ -48,6 +52,8 @@ class Entry(Struct, frozen=True):
     at_ns: int
     topic: str
     payload: bytes
+    seq: int = 0
+    """The event's number within its source, 0 for none."""
     position: int = 0
     """Order in this journal, from 1; 0 before it is appended."""
 
@@ -82,11 +88,18 @@ class Journal:
             row = connection.execute("SELECT position FROM cursors WHERE name = ?", (name,)).fetchone()
         return int(row[0]) if row else 0
 
-    def own_count(self, up_to: int = 2**62) -> int:
-        """Own events up to a position; over the whole journal that is the last `seq` of this source."""
-        query = "SELECT count(*) FROM entries WHERE own AND position <= ?"
+    def last_own_seq(self, up_to: int = 2**62) -> int:
+        """Number of the last own event up to a position, 0 for none."""
+        query = "SELECT seq FROM entries WHERE own AND position <= ? ORDER BY position DESC LIMIT 1"
         with closing(_connected(self.path)) as connection:
-            return int(connection.execute(query, (up_to,)).fetchone()[0])
+            row = connection.execute(query, (up_to,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def own_payloads(self, from_seq: int, to_seq: int) -> list[bytes]:
+        """Own events by number, both ends included, for a reader that missed them."""
+        query = "SELECT payload FROM entries WHERE own AND seq BETWEEN ? AND ? ORDER BY seq"
+        with closing(_connected(self.path)) as connection:
+            return [bytes(row[0]) for row in connection.execute(query, (from_seq, to_seq))]
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """Which of these events stand here already."""
@@ -197,11 +210,11 @@ def read_entries(path: Path, after: int = 0, *, own: bool | None = None, limit: 
         limit: at most so many; -1 is all.
     """
     condition = "" if own is None else f" AND own = {int(own)}"
-    columns = "id, own, at_ns, topic, payload, position"
+    columns = "id, own, at_ns, topic, payload, seq, position"
     query = f"SELECT {columns} FROM entries WHERE position > ?{condition} ORDER BY position LIMIT ?"
     with closing(_connected(path)) as connection:
-        for identity, is_own, at_ns, topic, payload, position in connection.execute(query, (after, limit)):
-            yield Entry(identity, bool(is_own), at_ns, topic, payload, position)
+        for identity, is_own, *rest in connection.execute(query, (after, limit)):
+            yield Entry(identity, bool(is_own), *rest)
 
 
 def write_past(path: Path, entries: Iterator[Entry]) -> int:
@@ -217,8 +230,8 @@ def write_past(path: Path, entries: Iterator[Entry]) -> int:
         connection.execute("PRAGMA synchronous = OFF")
         with connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO entries (id, own, at_ns, topic, payload) VALUES (?, ?, ?, ?, ?)",
-                ((entry.id, entry.own, entry.at_ns, entry.topic, entry.payload) for entry in entries),
+                f"INSERT OR IGNORE INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
+                (_row(entry) for entry in entries),
             )
         count = int(connection.execute("SELECT count(*) FROM entries").fetchone()[0])
     temporary.replace(path)
@@ -229,13 +242,16 @@ def _inserted(connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[
     stored = []
     for entry in entries:
         row = connection.execute(
-            "INSERT INTO entries (id, own, at_ns, topic, payload) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT(id) DO NOTHING RETURNING position",
-            (entry.id, entry.own, entry.at_ns, entry.topic, entry.payload),
+            f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING RETURNING position",
+            _row(entry),
         ).fetchone()
         if row is not None:
-            stored.append(Entry(entry.id, entry.own, entry.at_ns, entry.topic, entry.payload, int(row[0])))
+            stored.append(msgspec.structs.replace(entry, position=int(row[0])))
     return stored
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    return entry.id, entry.own, entry.at_ns, entry.topic, entry.payload, entry.seq
 
 
 def _connected(path: Path, *, writing: bool = False) -> sqlite3.Connection:

@@ -26,8 +26,9 @@ import msgspec
 from line import events
 from line.bus import UNACKNOWLEDGED_LIMIT, Bus, connect
 from line.config import Site
-from line.errors import LamellaError, MessageError
+from line.errors import LamellaError
 from line.events import AnyEvent, Event, Heartbeat, Loop, ServiceState
+from line.hearing import PAGE, Hearing, Missing, address_of
 from line.http import serve_http
 from line.ids import event_id
 from line.journal import Entry, Journal, open_journal, read_entries
@@ -61,8 +62,9 @@ class Service:
         self._fresh = asyncio.Event()
         self._loops: dict[str, tuple[int, float]] = {}
         self._delivered = journal.cursor("outbox")
-        self._seq = journal.own_count()
-        self._delivered_count = journal.own_count(self._delivered)
+        self._seq = journal.last_own_seq()
+        self._delivered_seq = journal.last_own_seq(self._delivered)
+        self._hearing = Hearing(journal, bus, self.topics, self.source, self.count, self.beat)
 
     async def emit(self, *made: Event) -> list[Event]:
         """Make events durable and due for delivery; returns those that were new, stamped.
@@ -81,26 +83,9 @@ class Service:
         self._fresh.set()
         return stamped
 
-    async def heard_batches(self) -> AsyncIterator[list[AnyEvent]]:
+    def heard_batches(self) -> AsyncIterator[list[AnyEvent]]:
         """Events from others: durable, new, in the order heard, in the batches made durable together."""
-        while True:
-            messages = await self.bus.heard()
-            found: dict[str, tuple[AnyEvent, Entry]] = {}
-            for message in messages:
-                try:
-                    event = events.decoded(message.payload)
-                except MessageError as error:
-                    self.count("messages_refused_total")
-                    log.warning("%s: message refused: %s", message.topic, error)
-                    continue
-                if event.source != self.source:
-                    found[event.id] = (event, Entry(event.id, False, event.at_ns, message.topic, message.payload))
-            stored = await self.journal.append([entry for _, entry in found.values()])
-            for message in messages:
-                self.bus.acknowledge(message)
-            self.beat("hear")
-            if stored:
-                yield [found[entry.id][0] for entry in stored]
+        return self._hearing.batches()
 
     async def heard(self) -> AsyncIterator[AnyEvent]:
         """As `heard_batches`, one by one."""
@@ -110,6 +95,7 @@ class Service:
 
     def hear(self, *kinds: type[Event]) -> None:
         """Subscribe to classes of events; none is every event of the line."""
+        self._hearing.everything = not kinds
         for topic in [self.topics.every(kind) for kind in kinds] or [self.topics.every()]:
             self.bus.subscribe(topic)
 
@@ -124,14 +110,24 @@ class Service:
 
     def outbox_count(self) -> int:
         """Own events that the broker has not acknowledged."""
-        return self._seq - self._delivered_count
+        return self._seq - self._delivered_seq
+
+    def missing_count(self) -> int:
+        """Events of others that we know of and do not have."""
+        return self._hearing.missing_count()
+
+    async def answer_missing(self, payload: bytes) -> bytes:
+        """Give a reader the events of ours that it missed, a page at most."""
+        question = msgspec.json.decode(payload, type=Missing)
+        last = min(question.to_seq, question.from_seq + PAGE - 1)
+        return b"[" + b",".join(self.journal.own_payloads(question.from_seq, last)) + b"]"
 
     def rss_mb(self) -> float:
         """Resident memory of this process [MB]."""
         return rss_mb()
 
     def _entry(self, event: Event) -> Entry:
-        return Entry(event.id, True, event.at_ns, self.topics.of(event), events.encoded(event))
+        return Entry(event.id, True, event.at_ns, self.topics.of(event), events.encoded(event), event.seq)
 
     async def deliver(self) -> None:
         """The outbox loop: own entries behind the cursor go to the broker, the cursor follows the acknowledgements."""
@@ -146,7 +142,7 @@ class Service:
                     retain = entry.topic.split("/")[-2] in RETAINED
                     group.create_task(self.bus.publish(entry.topic, entry.payload, retain=retain))
             self._delivered = batch[-1].position
-            self._delivered_count += len(batch)
+            self._delivered_seq = batch[-1].seq
             await self.journal.move_cursor("outbox", self._delivered)
             self.beat("deliver")
 
@@ -166,9 +162,13 @@ class Service:
     def _pulse(self) -> Heartbeat:
         now = time.monotonic()
         loops = tuple(Loop(name, rounds, now - at) for name, (rounds, at) in sorted(self._loops.items()))
-        outbox_count = self.outbox_count()
         return Heartbeat(
-            at_ns=time.time_ns(), service=self.source, loops=loops, outbox_count=outbox_count, rss_mb=rss_mb()
+            at_ns=time.time_ns(),
+            service=self.source,
+            loops=loops,
+            outbox_count=self.outbox_count(),
+            delivered_seq=self._delivered_seq,
+            rss_mb=rss_mb(),
         )
 
     async def _say(self, event: Event) -> None:
@@ -192,6 +192,7 @@ async def open_service(role: str, site: Site) -> AsyncIterator[Service]:
         connect(site.broker, f"{role}-{site.box}", will=will) as bus,
     ):
         service = Service(role, site, line, journal, bus)
+        bus.answer(topics.question(address_of(service.source), "missing"), service.answer_missing)
         async with serve_http(service) as url, asyncio.TaskGroup() as group:
             service.url = url
             loops = [group.create_task(service.deliver()), group.create_task(service.heartbeat())]

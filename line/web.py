@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from line import web_steps
 from line.errors import NotFoundError, WebMapError
 from line.events import WebSegment
-from line.web_lookup import NOWHERE_UM, CoatedPoint, Lookup, WebPoint, WebPoints, lanes_of
+from line.web_lookup import NOWHERE_UM, CoatedPoint, Lookup, WebPoint, WebPoints, lane_of, lanes_of
 from line.web_piece import WebPiece, moved_pieces
 from line.web_spans import Span, as_coated_spans, current_spans
 
@@ -40,6 +40,7 @@ __all__ = [
     "WebPiece",
     "WebPoint",
     "WebPoints",
+    "lane_of",
     "lanes_of",
 ]
 
@@ -153,7 +154,7 @@ class WebMap:
     @property
     def rolls(self) -> tuple[str, ...]:
         """Source rolls in the order in which they first lie on the web."""
-        return tuple(dict.fromkeys(piece.roll for piece in self.pieces))
+        return self._lookup.rolls
 
     def rewound(self) -> WebMap:
         """Wound onto another roll, x' = L - x."""
@@ -239,7 +240,7 @@ class WebMap:
         return WebMap.composed(segments, {"": self}, width_um=width_um)
 
     def _named(self, roll: str | None) -> str:
-        if roll is None and any(piece.roll != self.pieces[0].roll for piece in self.pieces):
+        if roll is None and len(self.rolls) > 1:
             raise WebMapError(f"this web comes from rolls {', '.join(self.rolls)}: name one")
         return self.pieces[0].roll if roll is None else roll
 

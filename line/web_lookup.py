@@ -70,10 +70,12 @@ class Lookup:
         self._high_um = end_um - np.where(forwards, inner, 0)
         self._md_last_um = md_end_um - np.where(outer | (md_end_um == self._md_start_um), 0, 1)
         self._by_roll = _by_roll(pieces)
+        self.rolls = tuple(self._by_roll)
+        """Source rolls in the order in which they first lie on the web."""
 
     def current(self, md_um: ArrayLike, cd_um: ArrayLike | None, roll: str) -> WebPoints:
         """Where as-coated places lie now; without CD wherever their MD is found first."""
-        md, cd = np.broadcast_arrays(whole_um(md_um), whole_um(0 if cd_um is None else cd_um))
+        md, cd = np.broadcast_arrays(whole_numbers(md_um), whole_numbers(0 if cd_um is None else cd_um))
         piece, across = np.full(md.shape, -1, dtype=np.intp), np.zeros(md.shape, dtype=np.int64)
         for members in self._by_roll.get(roll, []):
             nearest = np.searchsorted(self._md_start_um[members], md, side="right") - 1
@@ -88,7 +90,7 @@ class Lookup:
 
     def as_coated(self, md_um: ArrayLike, cd_um: ArrayLike) -> WebPoints:
         """Where places of the web as it is now were coated."""
-        md, cd = np.broadcast_arrays(whole_um(md_um), whole_um(cd_um))
+        md, cd = np.broadcast_arrays(whole_numbers(md_um), whole_numbers(cd_um))
         i = np.maximum(np.searchsorted(self._start_um, md, side="right") - 1, 0)
         # The joint of two backwards pieces belongs to the one before it.
         i = i - ((i > 0) & (md == self._start_um[i]) & (self._sign[i] < 0) & (self._sign[i - 1] < 0))
@@ -99,7 +101,7 @@ class Lookup:
         return _points(np.clip(place, self._md_start_um[i], self._md_last_um[i]), across, i, found)
 
 
-def whole_um(positions: ArrayLike, what: str = "position in µm") -> Positions:
+def whole_numbers(positions: ArrayLike, what: str = "position in µm") -> Positions:
     """The values as int64; WebMapError if they are not whole numbers, so that no unit or fraction gets lost."""
     array = np.asarray(positions)
     if array.size and array.dtype.kind not in "iu":
@@ -107,8 +109,13 @@ def whole_um(positions: ArrayLike, what: str = "position in µm") -> Positions:
     return array.astype(np.int64, copy=False)
 
 
+def lane_of(cd_um: int, lanes: Sequence[tuple[int, int]]) -> int:
+    """Number of the lane, from 1, that a CD lies in; 0 where none. A lane holds `[low, high)`."""
+    return int(lanes_of(cd_um, lanes))
+
+
 def lanes_of(cd_um: ArrayLike, lanes: Sequence[tuple[int, int]]) -> NDArray[np.intp]:
-    """Number of the lane, from 1, that each CD lies in; 0 where none. A lane holds `[low, high)`."""
+    """`lane_of` of many CD positions."""
     cd = np.asarray(cd_um)
     numbers = np.zeros(cd.shape, dtype=np.intp)
     for number, (low_um, high_um) in enumerate(lanes, start=1):

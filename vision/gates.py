@@ -23,6 +23,7 @@ from line.errors import UnusableFrameError
 from vision.pyramid import (
     QUARTER,
     SCALES_PX,
+    STREAK_STRIPS,
     STREAK_WIDTHS,
     Floats,
     column_profile,
@@ -44,6 +45,7 @@ _DARKEST_LEVEL = 8.0
 _BRIGHTEST_LEVEL = 250.0
 _BUMP_FRACTION = 0.02
 _WIDEST_BUMP_PX = 151
+_EDGE_PX = 400
 _GAIN_JUMP_FRACTION = 0.03
 _GAIN_SHARE = 0.05
 _GAIN_STEP_FRACTION = 0.004
@@ -139,7 +141,7 @@ def limits_for(look: FilmLook, *, candidates_per_m2: float, streaks_per_m2: floa
         ]
         for tails in look.tail[:, 1:]
     ]
-    streak_rate = streaks_per_m2 / channels / len(STREAK_WIDTHS)
+    streak_rate = streaks_per_m2 / channels / len(STREAK_WIDTHS) / len(STREAK_STRIPS)
     column_m2 = QUARTER * look.strip_lines * pixel_m2
     streak = [_gaussian(streak_rate * width * column_m2) for width in STREAK_WIDTHS]
     return Limits(pixel=np.array(pixel, np.float32), scale=np.array(scale, np.float32), streak=np.array(streak, np.float32))
@@ -148,9 +150,16 @@ def limits_for(look: FilmLook, *, candidates_per_m2: float, streaks_per_m2: floa
 class Gates:
     """Per-column limits for a camera, under the present light."""
 
-    def __init__(self, look: FilmLook, limits: Limits) -> None:
+    def __init__(self, look: FilmLook, limits: Limits, *, margin_px: int = 0) -> None:
+        """Gates around a look.
+
+        Args:
+            margin_px: at either edge, that are not judged because the web wanders there.
+        """
         self.look = look
         self.limits = limits
+        self.margin = -(-margin_px // QUARTER)
+        """Cells of the quarter image that are not judged at either edge."""
         self.gain: Floats = np.ones(len(look.level), np.float32)
         """Light of each channel against that under which the film was learnt, followed slowly."""
         self._band_gain: Floats = np.zeros(len(look.level), np.float32)
@@ -217,7 +226,7 @@ def _columns(strips: Sequence[NDArray[np.uint8]], channel: int) -> tuple[Floats,
     mean = (offset * inside).sum(axis=1) / count
     offset -= mean[:, None]
     variance = (offset**2 * inside).sum(axis=1) / count
-    level = bridged(median + mean, _WIDEST_BUMP_PX)
+    level = bridged(median + mean, _WIDEST_BUMP_PX, _EDGE_PX)
     spread = np.maximum(_smooth(np.sqrt(variance), 401), 0.3)
     deviation = np.abs(offset / spread[:, None])
     tail = _tail([deviation], _TAIL_SHARE[0])
@@ -230,7 +239,7 @@ def _quarter_level(planes: Sequence[NDArray[np.uint8]]) -> Floats:
     common = np.median(profiles, axis=0)
     gains = np.median(profiles / np.maximum(common, 1), axis=1)
     steady = np.median(profiles / np.maximum(gains, 1e-3)[:, None], axis=0)
-    return bridged(np.asarray(steady, np.float32), _WIDEST_BUMP_PX // QUARTER)
+    return bridged(np.asarray(steady, np.float32), _WIDEST_BUMP_PX // QUARTER, _EDGE_PX // QUARTER)
 
 
 def _scales(planes: Sequence[NDArray[np.uint8]], level: Floats) -> tuple[Floats, Floats, Floats]:
@@ -250,29 +259,28 @@ def _scales(planes: Sequence[NDArray[np.uint8]], level: Floats) -> tuple[Floats,
     ]
     # The level was learnt from these very strips, so that their profiles scatter less than those to come.
     count = len(planes)
-    widening = np.sqrt((count + 1) / (count - 1)) if count > 1 else 1.5
+    widening = np.sqrt((count + np.pi / 2) / (count - 1)) if count > 1 else 1.6
     streak = [widening * np.median([_robust_sigma(row) for row in rows]) for rows in zip(*profiles, strict=True)]
     return sigma, np.array(tail, np.float32), np.array(streak, np.float32)
 
 
-def bridged(level: Floats, widest: int) -> Floats:
+def bridged(level: Floats, widest: int, edge: int) -> Floats:
     """A level across the web with narrow bumps cut off: streaks that ran through all that was learnt.
 
     A bump is narrower than `widest` samples and returns to the level on both sides; slopes, such as light that falls
-    off or a thick edge, stay as they are, and so do the outermost `widest` samples.
+    off, stay as they are, and so do the outermost `edge` samples, where the coat has a bead.
     """
     smooth = np.asarray(cv2.blur(level[None], (5, 1)), np.float32)
     kernel = np.ones((1, widest), np.uint8)
     low = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, kernel)[0]
     high = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel)[0]
     repaired = level.copy()
-    for edge, bump in ((low, smooth[0] - low), (high, high - smooth[0])):
+    for base, bump in ((low, smooth[0] - low), (high, high - smooth[0])):
         usual = float(np.median(bump))
         limit = usual + max(8 * _robust_sigma(bump - usual), _BUMP_FRACTION * float(np.median(level)))
         found = cv2.dilate((bump > limit).astype(np.uint8)[None], np.ones((1, 9), np.uint8))[0] > 0
-        found[:widest] = found[-widest:] = False
-        sign = 1 if edge is low else -1
-        repaired[found] = edge[found] + sign * usual
+        found[:edge] = found[-edge:] = False
+        repaired[found] = base[found] + (usual if base is low else -usual)
     return repaired
 
 

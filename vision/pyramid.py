@@ -16,6 +16,8 @@ SCALES_PX = (4, 12, 16, 32)
 """Side of the square that each map of `scale_maps` averages over."""
 STREAK_WIDTHS = (1, 3, 9, 27)
 """Cells of the quarter image that a column profile is averaged over to look for streaks."""
+STREAK_STRIPS = (1, 4, 16)
+"""Numbers of latest strips whose mean profile is looked at for streaks."""
 
 _BACKGROUND_CELLS = (63, 31)
 """Across and along the web, 5.0 x 2.5 mm at 20 µm/px: the widest defect that is judged at the finest scales."""
@@ -65,7 +67,8 @@ def scale_maps(change: Floats) -> tuple[Floats, ...]:
     around = running_median(coarse.mean(axis=0), _MEDIAN_STEPS)
     return (
         near,
-        np.asarray(cv2.blur(near, (3, 3)), np.float32),
+        # Zeros beyond the border: mirrored rows would count twice and scatter more than the rest.
+        np.asarray(cv2.blur(near, (3, 3), borderType=cv2.BORDER_CONSTANT), np.float32),
         _shrunk(near, 4) if min(rows, columns) >= 4 else near,
         coarse - around,
     )

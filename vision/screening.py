@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from vision.gates import BAND_LINES, Gates
 from vision.pyramid import (
     QUARTER,
+    STREAK_STRIPS,
     STREAK_WIDTHS,
     Floats,
     column_profile,
@@ -31,10 +32,12 @@ from vision.pyramid import (
 
 Test = Literal["pixel", "map", "streak"]
 
-STREAK_STRIPS = (1, 4, 16)
-"""Numbers of latest strips whose mean profile is looked at for streaks."""
 CROWDED_FRACTION = 0.25
 """Of a strip's area; more than this standing out is no set of defects any more."""
+
+FAINTEST_STREAK = 0.035
+"""Relative change below which a line along the web is structure of sound film. A streak at its accept limit changes
+transmission by seven times as much (table 2.2)."""
 
 _STREAKS_COUNT = 24
 _HELD_FRACTION = 0.5
@@ -132,6 +135,7 @@ def screened(planes: NDArray[np.uint8], gates: Gates, memory: StreakMemory, *, m
     for start, end in memory.held:
         pixels[:, start:end] = 0
     mask = (strength > 1).astype(np.uint8) | pixels
+    mask[:, : gates.margin] = mask[:, mask.shape[1] - gates.margin :] = 0
     crowded = cv2.countNonZero(mask) > CROWDED_FRACTION * mask.size
     spots = streaks if crowded else sorted([*streaks, *_spots(mask, strength)], key=lambda spot: -spot.strength)
     if len(spots) > most_spots:
@@ -220,7 +224,8 @@ def _spots(mask: NDArray[np.uint8], strength: Floats) -> list[Spot]:
 
 def _streaks(memory: StreakMemory, gates: Gates) -> list[Spot]:
     """Lines along the web, strongest first, none overlapping a stronger one."""
-    floor = 1 / np.sqrt(gates.look.strips_count)
+    # A median over n strips scatters by pi/2 more than their mean does.
+    floor = np.sqrt(np.pi / 2 / gates.look.strips_count)
     found: list[tuple[float, int, int, int]] = []
     for strips in STREAK_STRIPS:
         mean = memory.mean(strips)
@@ -232,9 +237,9 @@ def _streaks(memory: StreakMemory, gates: Gates) -> list[Spot]:
             for width, image, sigma, limit in zip(
                 STREAK_WIDTHS, widened(profile), spread, gates.limits.streak, strict=True
             ):
-                ratio = np.abs(image) / (sigma * limit)
+                ratio = np.abs(image) / max(float(sigma * limit), FAINTEST_STREAK)
                 if ratio.max() > _HELD_FRACTION:
-                    found.extend(_lines(ratio, profile, width, strips, channel, memory))
+                    found.extend(_lines(ratio, profile, width, strips, channel, memory, gates.margin))
     taken: list[Spot] = []
     for strength, start, end, strips in sorted(found, reverse=True):
         first, last = QUARTER * start, QUARTER * end
@@ -256,14 +261,16 @@ def _streaks(memory: StreakMemory, gates: Gates) -> list[Spot]:
 
 
 def _lines(
-    ratio: Floats, profile: Floats, width: int, strips: int, channel: int, memory: StreakMemory
+    ratio: Floats, profile: Floats, width: int, strips: int, channel: int, memory: StreakMemory, margin: int
 ) -> list[tuple[float, int, int, int]]:
     """Peaks of one profile at one width: strength, first and end column at half height, strips since it began."""
     lines = []
     held = np.zeros(ratio.size, bool)
     for start, end in memory.held:
-        held[max(0, start - 1) : end + 1] = True
+        middle = (start + end) // 2
+        held[max(0, middle - 1) : middle + 2] = True
     wanted = np.where((ratio > 1) | (held & (ratio > _HELD_FRACTION)), ratio, 0)
+    wanted[:margin] = wanted[wanted.size - margin :] = 0
     for _ in range(_STREAKS_COUNT):
         peak = int(np.argmax(wanted))
         strength = float(wanted[peak])

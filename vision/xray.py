@@ -18,6 +18,8 @@ from vision.xray_find import CANONICAL_SPACING_PX, StackSeed, StackView, stack_s
 from vision.xray_plates import FreeEnds, free_ends
 
 _LEAST_PLATES = 5
+_FEW_PLATES = 8
+_LEAST_BODY_SHARE = 0.2
 _ROI_BODY_MARGIN_SPACINGS = 3.0
 _ROI_FREE_MARGIN_SPACINGS = 3.7
 _ROI_END_MARGIN_SPACINGS = 2.4
@@ -96,9 +98,7 @@ def _half_height(ends: FreeEnds) -> float:
 
 def _better_side(image: NDArray[np.uint8], seed: StackSeed) -> tuple[StackView, FreeEnds]:
     sides: tuple[Literal["left", "right"], ...] = ("left", "right")
-    views = [
-        stack_view(image, seed, half_height_spacings=36, half_width_spacings=24, body_side=side) for side in sides
-    ]
+    views = [stack_view(image, seed, half_height_spacings=36, half_width_spacings=24, body_side=side) for side in sides]
     found = [free_ends(view.grey) for view in views]
     # Lines that end abruptly on one side, and more of them, are the free ends.
     best = max((0, 1), key=lambda k: (found[k].score * min(len(found[k].plates), 10), -k))
@@ -108,7 +108,9 @@ def _better_side(image: NDArray[np.uint8], seed: StackSeed) -> tuple[StackView, 
 def _recentred(view: StackView, ends: FreeEnds, seed: StackSeed) -> StackSeed:
     tips = np.array([[plate.tip_x, plate.tip_y] for plate in ends.plates])
     spacing = float(np.median(np.diff([plate.row for plate in ends.plates]))) / CANONICAL_SPACING_PX
-    middle = np.array([[float(np.median(tips[:, 0])) - ends.band_px / 2, float(tips[:, 1].min() + tips[:, 1].max()) / 2]])
+    middle = np.array([
+        [float(np.median(tips[:, 0])) - ends.band_px / 2, float(tips[:, 1].min() + tips[:, 1].max()) / 2]
+    ])
     x_px, y_px = view.picture_xy(middle)[0]
     return StackSeed(
         x_px=float(x_px),
@@ -154,20 +156,26 @@ def _roi(
     )
 
 
-def _confidence(
-    ends: FreeEnds, gap_spacings: NDArray[np.float64], seed: StackSeed
-) -> tuple[float, tuple[str, ...]]:
+def _confidence(ends: FreeEnds, gap_spacings: NDArray[np.float64], seed: StackSeed) -> tuple[float, tuple[str, ...]]:
     """Confidence and what lowers it; plates are numbered from 1 at the top."""
     notes: list[str] = []
     confidence = min(1.0, seed.score / 12.0)
     if seed.score < 6.0:
         notes.append(f"faint lines: score {seed.score:.1f} of 20")
+    if ends.body_share < _LEAST_BODY_SHARE:
+        confidence *= 0.4
+        notes.append("no darker body beside the plates: is this a stack?")
+    if len(ends.plates) < _FEW_PLATES:
+        confidence *= 0.7
+        notes.append(f"only {len(ends.plates)} plates")
     for k in np.flatnonzero(gap_spacings > 1.7):
         confidence *= 0.8
         notes.append(f"gap of {gap_spacings[k]:.1f} spacings after plate {k + 1}: one may be missing or hidden")
     for k in np.flatnonzero(gap_spacings < 0.6):
         confidence *= 0.85
-        notes.append(f"plates {k + 1} and {k + 2} only {gap_spacings[k]:.1f} spacings apart: touching, or one seen twice")
+        notes.append(
+            f"plates {k + 1} and {k + 2} only {gap_spacings[k]:.1f} spacings apart: touching, or one seen twice"
+        )
     unclear = [k + 1 for k, plate in enumerate(ends.plates) if plate.seen_share < 0.6 or plate.clarity < 0.5]
     if unclear:
         confidence *= 0.9 ** len(unclear)

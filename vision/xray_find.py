@@ -21,7 +21,7 @@ _STRIPS_AT_ONCE = 64
 _SPACING_RANGE_PX = (4.0, 16.0)
 _LARGEST_SEARCHED_SIDE_PX = 4096
 _AMPLITUDE_CAP_GREY = 20.0
-_LEAST_SCORE = 2.5
+_LEAST_SCORE = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +125,10 @@ def stack_view(
         sigma = 0.35 * float(np.sqrt(1 / scale**2 - 1))
         part = np.asarray(cv2.GaussianBlur(part, (0, 0), sigmaX=sigma), dtype=np.float32)
     sign = 1.0 if body_side == "left" else -1.0
-    to_picture = np.array(
-        [
-            [sign / scale, 0.0, seed.x_px - x0 - sign * (columns - 1) / 2 / scale],
-            [0.0, 1 / scale, seed.y_px - y0 - (rows - 1) / 2 / scale],
-        ]
-    )
+    to_picture = np.array([
+        [sign / scale, 0.0, seed.x_px - x0 - sign * (columns - 1) / 2 / scale],
+        [0.0, 1 / scale, seed.y_px - y0 - (rows - 1) / 2 / scale],
+    ])
     grey = cv2.warpAffine(
         part,
         to_picture,

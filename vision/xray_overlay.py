@@ -95,7 +95,9 @@ def _summary(result: XrayStack, width: int) -> NDArray[np.uint8]:
     sure = f"confidence {result.confidence:.2f}"
     (sure_width, _), _ = cv2.getTextSize(sure, _FONT, 0.55, 1)
     cv2.putText(canvas, sure, (width - sure_width - 14, 32), _FONT, 0.55, colour, 1, cv2.LINE_AA)
-    figures = f"spread {result.overhang_spread_px:.1f} px   spacing {result.spacing_px:.1f} px   body {result.body_side}"
+    figures = (
+        f"spread {result.overhang_spread_px:.1f} px   spacing {result.spacing_px:.1f} px   body {result.body_side}"
+    )
     cv2.putText(canvas, figures, (14, 60), _FONT, 0.45, _INK, 1, cv2.LINE_AA)
     lines = [line for note in result.notes for line in _wrapped(note, width - 28)]
     fitting = lines if len(lines) <= 5 else [*lines[:4], f"and {len(lines) - 4} more lines in the result"]

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from line.ids import iso
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = "dict[str, Json]"
 
 _SUFFIX = "_ns"

@@ -57,6 +57,8 @@ def of_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     """A refusal of the framework: a wrong parameter names the parameter."""
     detail = error.detail
     if isinstance(error.extra, list):
-        reasons = [f"{item.get('key', '?')}: {item.get('message', '')}" for item in error.extra if isinstance(item, dict)]
+        reasons = [
+            f"{item.get('key', '?')}: {item.get('message', '')}" for item in error.extra if isinstance(item, dict)
+        ]
         detail = "; ".join(reasons) or detail
     return problem(request, error.status_code, detail)

@@ -78,7 +78,7 @@ def test_every_numeric_field_of_an_event_says_its_unit() -> None:
     endings = ("_ns", "_um", "_um2", "_mm", "_ms", "_s", "_g", "_kg", "_ah", "_mohm", "_mv_per_d", "_urad", "_count",
                "_fraction", "_mb", "_percent")  # fmt: skip
     plain = {
-        "seq", "counter", "revision", "layer", "lane", "visit", "gripper", "version", "strip",
+        "seq", "delivered_seq", "counter", "revision", "layer", "lane", "visit", "gripper", "version", "strip",
         "score", "coverage", "p_pass", "p_low", "p_high", "log_share",
         "value", "target", "low", "high", "uncertainty", "speed",
         "contrast_bf", "contrast_df", "contrast_tx", "mean_grey_bf", "mean_grey_df", "mean_grey_tx",

@@ -14,7 +14,7 @@ from line.journal import Entry, open_journal, read_entries, write_past
 
 
 def entry(number: int, *, own: bool = True) -> Entry:
-    return Entry(f"id-{number}", own, number, "lamella/x", b"{}")
+    return Entry(f"id-{number}", own, number, "lamella/x", b"{}", number)
 
 
 async def test_what_was_appended_is_read_back_in_order(tmp_path: Path) -> None:
@@ -25,7 +25,9 @@ async def test_what_was_appended_is_read_back_in_order(tmp_path: Path) -> None:
         assert [row.id for row in read_entries(path)] == ["id-1", "id-2", "id-3"]
         assert [row.id for row in read_entries(path, own=True)] == ["id-1", "id-3"]
         assert [row.id for row in read_entries(path, 1, limit=1)] == ["id-2"]
-        assert journal.own_count() == 2
+        assert journal.last_own_seq() == 3
+        assert journal.last_own_seq(up_to=2) == 1
+        assert journal.own_payloads(2, 9) == [b"{}"]
         assert journal.known(["id-3", "id-9"]) == {"id-3"}
 
 

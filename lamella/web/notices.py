@@ -1,0 +1,75 @@
+"""Which events a person wants to read about, and which channels an event makes worth asking about again. Pure."""
+
+from __future__ import annotations
+
+from lamella.web.outside import Json, JsonObject
+from line import events
+from line.events import AnyEvent, LinkState, ServiceState, StationState
+from line.ids import iso
+
+
+def notice_of(event: AnyEvent, known: str | None) -> JsonObject | None:
+    """What the list of events says, or None when the event is not worth a line.
+
+    The text is made in the browser from `what` and `with`; `link` is the page that shows more.
+
+    Args:
+        known: the state that the thing of a state event was in before; None when nothing was known.
+    """
+    match event:
+        case StationState():
+            if known is None or known == event.state:
+                return None
+            return _notice(event, "station", station=event.station, state=event.state, reason=event.stop_reason)
+        case LinkState():
+            if known is None or known == event.state:
+                return None
+            return _notice(event, "link", link=event.link, state=event.state, detail=event.detail)
+        case ServiceState():
+            if known is None or known == event.state:
+                return None
+            return _notice(event, "service", service=event.service, state=event.state)
+        case events.FilmDefect(verdict="reject", revision=1):
+            link = f"/rolls/{event.roll}?defect={event.defect}"
+            where = {"md_m": event.md_start_um / 1e6, "lane": event.lane, "size_um": event.size_um}
+            return _notice(event, "killer", link=link, roll=event.roll, kind=event.kind, **where)
+        case events.RollStarted():
+            return _notice(event, "roll_started", link=f"/rolls/{event.roll}", roll=event.roll, web=event.web)
+        case events.RollEnded():
+            length_m = event.length_um / 1e6
+            return _notice(event, "roll_ended", link=f"/rolls/{event.roll}", roll=event.roll, length_m=length_m)
+        case events.CellMade():
+            return _notice(event, "cell_made", link=f"/cells/{event.cell}", cell=event.cell, stack=event.stack)
+        case events.CellTested():
+            what = "cell_passed" if event.passed else "cell_failed"
+            codes = ", ".join(event.fail_codes)
+            return _notice(event, what, link=f"/cells/{event.cell}", cell=event.cell, grade=event.grade, codes=codes)
+        case events.ForecastScored():
+            what = "forecast_inside" if event.inside else "forecast_outside"
+            counts = {"cells": event.cells_count, "passed": event.passed_count}
+            return _notice(event, what, link="/yield", forecast=event.forecast, **counts)
+        case _:
+            return None
+
+
+def touched(event: AnyEvent) -> tuple[str, ...]:
+    """Names of the channels whose value an event may have changed."""
+    match event:
+        case events.RollStarted() | events.RollEnded():
+            return ("line", "rolls", f"roll:{event.roll}")
+        case events.LayerPlaced():
+            return ("cells", f"cell:{event.stack}")
+        case events.CellMade():
+            return ("cells", f"cell:{event.cell}", f"cell:{event.stack}")
+        case events.CellTested():
+            return ("cells", "yield", f"cell:{event.cell}")
+        case events.CellPredicted():
+            return (f"cell:{event.unit}",)
+        case events.YieldForecast() | events.ForecastScored():
+            return ("yield",)
+        case _:
+            return ()
+
+
+def _notice(event: AnyEvent, what: str, *, link: str = "", **values: Json) -> JsonObject:
+    return {"id": event.id, "at": iso(event.at_ns), "what": what, "with": values, "link": link}
