@@ -27,16 +27,16 @@ def work(options: argparse.Namespace, site: Site) -> int:
         return run_role(options.role, site)
     from lamella.launch import run_line
 
-    return run_line(site, _roles(site), quiet=options.quiet)
+    return run_line(site, roles_of(site), quiet=options.quiet)
 
 
-def _roles(site: Site) -> list[Role]:
-    """All roles but the broker when one is running elsewhere, and but the plant when there is a real PLC."""
-    absent = set()
+def roles_of(site: Site) -> list[Role]:
+    """All roles but the broker when one is running elsewhere, and the plant or a recording only without a real PLC."""
+    absent = {"plant" if site.line.recording else "replay"}
     if site.broker.kind == "external":
         absent.add("broker")
     if site.plc.endpoint and not site.plc.endpoint.startswith("file:"):
-        absent.add("plant")
+        absent |= {"plant", "replay"}
     return [role for role in ROLES if role not in absent]
 
 

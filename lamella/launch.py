@@ -216,7 +216,8 @@ def _settled(site: Site) -> Site:
     plc = replace(site.plc, endpoint=site.plc.endpoint or f"file:{site.state_dir / 'plant' / 'endpoint'}")
     film_model = str(resolved(site.vision.film_model, site.state_dir))
     simulated = plc.endpoint.startswith("file:")
-    past = str(site.state_dir / "plant" / "past.journal") if simulated and site.plant.history_weeks else ""
+    lives_past = simulated and site.plant.history_weeks and not site.line.recording
+    past = str(site.state_dir / "plant" / "past.journal") if lives_past else ""
     return replace(
         site,
         broker=broker,

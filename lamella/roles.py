@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from line.config import Site
 from line.service import run_service
 
-Role = Literal["broker", "plant", "plc", "vision", "twin", "console"]
+Role = Literal["broker", "plant", "replay", "plc", "vision", "twin", "console"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _PR_SET_PDEATHSIG = 1
@@ -35,6 +35,12 @@ def _plant(site: Site) -> int:
     from plant.service import serve
 
     return run_service("plant", site, serve)
+
+
+def _replay(site: Site) -> int:
+    from lamella.replay import serve
+
+    return run_service("replay", site, serve)
 
 
 def _plc(site: Site) -> int:
@@ -64,6 +70,7 @@ def _console(site: Site) -> int:
 _RUNNERS: dict[Role, Callable[[Site], int]] = {
     "broker": _broker,
     "plant": _plant,
+    "replay": _replay,
     "plc": _plc,
     "vision": _vision,
     "twin": _twin,

@@ -103,7 +103,7 @@ def dry_thickness_um(
 def thickness_deviation_fraction(
     flow_deviation: Numbers | float, speed_deviation: Numbers | float, solids_deviation: Numbers | float
 ) -> Numbers:
-    """R03, small deviations: dh/h = dQ/Q - dv/v + dx/x. First order, good to 0.1 % of h up to deviations of 2 %."""
+    """R03, small deviations: dh/h = dQ/Q - dv/v + dx/x. First order, good to 0.2 % of h up to deviations of 2 %."""
     return plain(flow_deviation - speed_deviation + solids_deviation)
 
 

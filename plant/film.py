@@ -8,7 +8,7 @@ acts. Counts are Poisson with a gamma factor per class and stretch of 2 m, hence
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -31,7 +31,9 @@ from plant.hidden import Hidden, HiddenDefect, Link
 from plant.truth_types import Flaw
 
 STEP_UM = 500_000
-"""Film between two looks at the tags."""
+"""Film between two looks at the tags, on a line that is watched."""
+PAST_STEP_UM = 1_000_000
+"""The same, in a past that is lived in seconds."""
 _STRETCH_UM = 2_000_000
 """Film that shares one gamma factor."""
 _LONG_UM = 50_000.0
@@ -91,33 +93,44 @@ class FilmRoll:
     number: int
     length_um: int
     rng: np.random.Generator
+    step_um: int = STEP_UM
     moments: list[Moment] = field(default_factory=list)
     flaws: list[Flaw] = field(default_factory=list)
     """In order of their middles."""
     middles: list[int] = field(default_factory=list)
     long: list[Flaw] = field(default_factory=list)
     killers: list[Flaw] = field(default_factory=list)
+    """In order of their middles, which `killer_middles` repeats."""
+    killer_middles: list[int] = field(default_factory=list)
+    killer_reach_um: float = 0.0
+    """Half of the longest."""
     blister_exponent: list[float] = field(default_factory=list)
     """By step: what the coated film brings to the lamination."""
     mass_ratio: list[float] = field(default_factory=list)
     done_steps: int = 0
-    gamma: dict[str, float] = field(default_factory=dict)
+    gamma: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
+    """By class, on the present stretch."""
     gamma_stretch: int = -1
-    reaches_um: dict[str, float] = field(default_factory=dict)
+    fresh: list[Flaw] = field(default_factory=list)
+    """Not yet written to the sealed truth."""
 
     @property
     def steps(self) -> int:
-        return math.ceil(self.length_um / STEP_UM)
+        return math.ceil(self.length_um / self.step_um)
 
     def add(self, flaw: Flaw) -> None:
         """Put a flaw in its place."""
         place = bisect_left(self.middles, flaw.md_um)
         self.middles.insert(place, flaw.md_um)
         self.flaws.insert(place, flaw)
+        self.fresh.append(flaw)
         if flaw.length_um > _LONG_UM:
             self.long.append(flaw)
         if flaw.killer:
-            insort(self.killers, flaw, key=lambda row: row.md_um)
+            place = bisect_left(self.killer_middles, flaw.md_um)
+            self.killers.insert(place, flaw)
+            self.killer_middles.insert(place, flaw.md_um)
+            self.killer_reach_um = max(self.killer_reach_um, flaw.length_um / 2)
 
     def between(self, start_um: int, end_um: int) -> list[Flaw]:
         """Flaws that reach into a stretch."""
@@ -137,13 +150,19 @@ class FilmRoll:
         ]
         return sorted(found, key=lambda flaw: (flaw.md_um, flaw.flaw))
 
+    def killers_in(self, start_um: float, end_um: float, cd_low_um: float, cd_high_um: float) -> list[Flaw]:
+        """Killers that reach into a rectangle of the film."""
+        low = bisect_left(self.killer_middles, start_um - self.killer_reach_um)
+        high = bisect_right(self.killer_middles, end_um + self.killer_reach_um)
+        return on_sheet(self.killers[low:high], start_um, end_um, cd_low_um, cd_high_um) if low < high else []
+
     def passed_ns(self, encoder_um: float) -> int:
         """When the web had travelled so far, between the steps in a straight line."""
-        place = min(max(int(encoder_um // STEP_UM), 0), len(self.moments) - 2)
+        place = min(max(int(encoder_um // self.step_um), 0), len(self.moments) - 2)
         if place < 0:
             return self.moments[0].at_ns
         before, after = self.moments[place].at_ns, self.moments[place + 1].at_ns
-        return int(before + (after - before) * (encoder_um / STEP_UM - place))
+        return int(before + (after - before) * (encoder_um / self.step_um - place))
 
 
 class FilmProcess:
@@ -174,14 +193,20 @@ class FilmProcess:
         self._up = np.array([link.side != "-" for link in inline])
         self._down = np.array([link.side != "+" for link in inline])
         self._bend = np.array([("straight", "saturating", "threshold", "square").index(link.bend) for link in inline])
-        self._offset_steps = np.array([(offsets[name] or 0) / STEP_UM for name in self.variables])
+        self._offset_um = np.array([float(offsets[name] or 0) for name in self.variables])
         self.last_place_um = max((offset for offset in offsets.values() if offset is not None), default=0)
-        self._wet_steps = line.position("wet_gauge").offset_um / STEP_UM
-        self._zone1_steps = line.position("zone1_in").offset_um / STEP_UM
+        self._wet_um = line.position("wet_gauge").offset_um
+        self._zone1_um = line.position("zone1_in").offset_um
+        self._columns = np.arange(len(self.variables))
+        self._coated = np.array([self._classes[code].stage != "lamination" for code in codes])
+        self._rates = np.array([self._classes[code].rate_per_m2 for code in codes])
+        self._clusters = np.ones(len(codes))
+        if "PIN" in codes:
+            self._clusters[codes.index("PIN")] += _CLUSTER_FRACTION * ((_CLUSTER_LEAST + _CLUSTER_MOST) / 2 - 1)
 
     def finish_steps(self, roll: FilmRoll, encoder_um: int) -> None:
         """Give all film its flaws that has passed the last place where a tag acts on it."""
-        ready = (encoder_um - self.last_place_um) // STEP_UM
+        ready = (encoder_um - self.last_place_um) // roll.step_um
         while roll.done_steps < min(ready, roll.steps):
             self._step(roll, roll.done_steps)
             roll.done_steps += 1
@@ -200,30 +225,29 @@ class FilmProcess:
 
     def _step(self, roll: FilmRoll, step: int) -> None:
         """Flaws of one step of film."""
-        last = len(roll.moments) - 1
-        places = np.minimum((step + 0.5 + self._offset_steps + 0.5).astype(np.intp), last)
-        z = np.array([roll.moments[place].z[k] for k, place in enumerate(places)])
+        last, step_um = len(roll.moments) - 1, roll.step_um
+        # what acts on the middle of the step stood at the look after it passed
+        places = np.minimum((step + 1 + self._offset_um / step_um).astype(np.intp), last)
+        first = int(places.min())
+        z = np.array([moment.z for moment in roll.moments[first : int(places.max()) + 1]])[places - first, self._columns]
         die = roll.moments[min(step + 1, last)]
-        zone1 = roll.moments[min(int(step + 1 + self._zone1_steps), last)]
-        wet_um = roll.moments[min(int(step + 1 + self._wet_steps), last)].wet_um
+        zone1 = roll.moments[min(step + 1 + self._zone1_um // step_um, last)]
+        wet_um = roll.moments[min(step + 1 + self._wet_um // step_um, last)].wet_um
         exponents = np.minimum(self._exponents(z), self._cap)
         factors = self._relation_factors(die, zone1, wet_um)
-        start_um = step * STEP_UM
-        end_um = min(start_um + STEP_UM, roll.length_um)
+        start_um = step * step_um
+        end_um = min(start_um + step_um, roll.length_um)
         area_m2 = (end_um - start_um) * 1e-12 * self.width_um
         self._renew_gamma(roll, start_um)
-        for k, code in enumerate(self._codes):
-            row = self._classes[code]
-            ratio = math.exp(exponents[k]) * factors.get(code, 1.0) * die.rates.get(code, 1.0)
-            if row.stage == "lamination":
-                continue
+        more = np.array([factors.get(code, 1.0) * die.rates.get(code, 1.0) for code in self._codes])
+        ratios = np.exp(exponents) * more
+        means = self._rates * ratios * roll.gamma * area_m2 / self._clusters
+        counts = roll.rng.poisson(np.where(self._coated, means, 0.0))
+        for k in np.flatnonzero(counts):
+            code = self._codes[k]
             locus = next((entry for entry in die.loci if entry.defect == code), None)
-            mean = row.rate_per_m2 * ratio * roll.gamma[code] * area_m2
-            cluster = 1.0
-            if code == "PIN":
-                cluster += _CLUSTER_FRACTION * ((_CLUSTER_LEAST + _CLUSTER_MOST) / 2 - 1)
-            for _ in range(int(roll.rng.poisson(mean / cluster))):
-                self._draw(roll, row, start_um, end_um, locus, ratio)
+            for _ in range(int(counts[k])):
+                self._draw(roll, self._classes[code], start_um, end_um, locus, float(ratios[k]))
         for locus in die.loci:
             if locus.persistent:
                 self._line_piece(roll, locus, step, start_um, end_um)
@@ -253,8 +277,7 @@ class FilmProcess:
         stretch = start_um // _STRETCH_UM
         if stretch != roll.gamma_stretch:
             roll.gamma_stretch = stretch
-            draws = roll.rng.gamma(self._dispersion, 1 / self._dispersion, len(self._codes))
-            roll.gamma = dict(zip(self._codes, draws.tolist(), strict=True))
+            roll.gamma = roll.rng.gamma(self._dispersion, 1 / self._dispersion, len(self._codes))
 
     def _draw(
         self, roll: FilmRoll, row: HiddenDefect, start_um: int, end_um: int, locus: Locus | None, ratio: float
@@ -309,7 +332,8 @@ class FilmProcess:
             start_um = int(roll.rng.integers(start_um, end_um))
         row = self._classes[locus.defect]
         size_um = (locus.size_um or row.median_um) * math.sqrt(locus.share) * math.exp(0.1 * roll.rng.standard_normal())
-        length_um = float(end_um - start_um)
+        # a line is drawn with tapered ends, so its pieces overlap by one taper
+        length_um = float(end_um - start_um) + 3_000.0
         depth = min(abs(locus.mass_fraction) * locus.share + 0.05, 1.0)
         middle_um = (start_um + end_um) // 2
         self._add(roll, row, middle_um, locus.cd_um, size_um, length_um, size_um, depth, 0.0, locus.cause)
@@ -366,7 +390,7 @@ class FilmProcess:
                 continue
             for _ in range(int(roll.rng.poisson(mean))):
                 step = int(roll.rng.choice(len(weights), p=weights / weights.sum()))
-                md_um = min(step * STEP_UM + int(roll.rng.integers(STEP_UM)), roll.length_um - 1)
+                md_um = min(step * roll.step_um + int(roll.rng.integers(roll.step_um)), roll.length_um - 1)
                 size_um = max(row.median_um * math.exp(row.sigma_ln * roll.rng.standard_normal()), row.min_um)
                 length_um, width_um, angle_rad = _shape(row, size_um, roll.rng)
                 cd_um = self._cd_um(code, roll.rng)

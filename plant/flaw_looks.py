@@ -112,7 +112,7 @@ def _pinhole(flaw: Flaw, canvas: Canvas, core: Triple, _: np.random.Generator) -
     bf, df, tx = core
     distance, radius = _ellipse(flaw, canvas)
     hole = _inside(distance, radius, canvas)
-    rim = _inside(distance, radius + 10, canvas) - hole
+    rim = _inside(distance, radius + 22, canvas) - hole
     return bf * hole, df * rim, tx * hole
 
 
@@ -237,7 +237,7 @@ def _blister(flaw: Flaw, canvas: Canvas, core: Triple, rng: np.random.Generator)
     border = np.exp(-(((distance - radius) / (0.1 * radius + 15)) ** 2))
     gloss = np.exp(-(((canvas.y_um - where * radius) ** 2 + (canvas.x_um + 0.2 * radius) ** 2) / (0.3 * radius) ** 2))
     soft = dome**0.6
-    return bf * (0.8 * soft + 0.7 * gloss - 0.35 * border), df * (0.35 * soft + gloss + 0.35 * border), tx * soft
+    return bf * (0.7 * soft + 0.4 * gloss - 0.35 * border), df * (0.3 * soft + 0.7 * gloss + 0.35 * border), tx * soft
 
 
 def _cloud(flaw: Flaw, canvas: Canvas, core: Triple, rng: np.random.Generator) -> Channels:

@@ -8,7 +8,7 @@ and a kind of defect without a name. `hidden_seed` 0 is the line exactly as publ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -165,14 +165,17 @@ def drawn_hidden(line: LineModel, hidden_seed: int) -> Hidden:
         )
     rng = np.random.default_rng([hidden_seed, 0x1D])
     unnamed = _unnamed(rng)
-    classes = (*(_scaled(row, rng) for row in defects), unnamed)
+    scaled = (*(_scaled(row, rng) for row in defects), unnamed)
+    links = _structure(line, links, unnamed.code, rng)
+    causes = (_cause(defects, rng),)
+    wanders = _wanders(line, rng)
     return Hidden(
         seed=hidden_seed,
-        links=_structure(line, links, unnamed.code, rng),
-        defects=classes,
-        causes=(_cause(defects, rng),),
+        links=links,
+        defects=tuple(_calmed(row, links, causes, wanders) for row in scaled),
+        causes=causes,
         lies=_lies(rng, line),
-        wanders=_wanders(line, rng),
+        wanders=wanders,
         episodes_per_week=float(rng.uniform(1.0, 2.0)),
         scrap_factor={row.code: float(rng.lognormal(0.0, 0.25)) for row in line.stations},
         base_failure_fraction=float(rng.uniform(0.01, 0.035)),
@@ -220,23 +223,28 @@ def _published(row: DefectClass) -> HiddenDefect:
 
 
 def _scaled(row: HiddenDefect, rng: np.random.Generator) -> HiddenDefect:
-    kill = KillCurve(d50_um=row.kill.d50_um * rng.lognormal(0.0, 0.2), s=row.kill.s * rng.lognormal(0.0, 0.15))
-    rate = row.rate_per_m2 * rng.lognormal(0.0, 0.25)
-    return HiddenDefect(
-        code=row.code,
-        named=True,
-        stage=row.stage,
-        rate_per_m2=rate,
-        median_um=row.median_um,
-        sigma_ln=row.sigma_ln,
-        min_um=row.min_um,
-        kill=kill,
-        measure=row.measure,
-        aspect=row.aspect,
-        contrast_bf=row.contrast_bf,
-        contrast_df=row.contrast_df,
-        contrast_tx=row.contrast_tx,
-    )
+    kill = KillCurve(d50_um=row.kill.d50_um * rng.lognormal(0.0, 0.15), s=row.kill.s * rng.lognormal(0.0, 0.15))
+    return replace(row, rate_per_m2=row.rate_per_m2 * float(rng.lognormal(0.0, 0.25)), kill=kill)
+
+
+def _calmed(
+    row: HiddenDefect, links: Sequence[Link], causes: Sequence[HiddenCause], wanders: Sequence[Wander]
+) -> HiddenDefect:
+    """The class with the rate at nominal tags that gives its drawn rate on average while the tags drift about."""
+    sigma = {wander.tag: wander.z_sigma for wander in wanders}
+    normal = np.linspace(-4.0, 4.0, 161)
+    weight = np.exp(-0.5 * normal**2)
+    weight /= weight.sum()
+    factor = 1.0
+    for link in links:
+        if link.defect == row.code and link.tag in sigma:
+            z = sigma[link.tag] * normal
+            g = np.abs(z) if link.side == "+-" else np.maximum(z if link.side == "+" else -z, 0.0)
+            factor *= float(weight @ np.exp(link.beta * g))
+    for cause in causes:
+        if row.code in cause.defects:
+            factor *= float(weight @ np.exp(cause.beta * np.maximum(normal, 0.0)))
+    return replace(row, rate_per_m2=row.rate_per_m2 / factor)
 
 
 def _unnamed(rng: np.random.Generator) -> HiddenDefect:
@@ -320,6 +328,6 @@ def _wanders(line: LineModel, rng: np.random.Generator) -> tuple[Wander, ...]:
     """Every in-line and downstream driver drifts a little, some a lot: without this nobody could learn anything."""
     drivers = sorted({row.tag for row in line.drivers} & set(line.all_tags()))
     return tuple(
-        Wander(tag=tag, z_sigma=float(rng.uniform(0.15, 0.7)), time_constant_h=float(rng.uniform(2.0, 12.0)))
+        Wander(tag=tag, z_sigma=float(rng.uniform(0.15, 0.6)), time_constant_h=float(rng.uniform(2.0, 12.0)))
         for tag in drivers
     )

@@ -204,14 +204,14 @@ def _rims(sheet: PlacedSheet, corner: int, part: str) -> tuple[_Rim, _Rim]:
     """The x edge by row and the y edge by column: roughness of mean 0, chips and burr; the same in every picture."""
     key = hashlib.sha256(f"{sheet.stack}/{sheet.layer}/{corner}/{part}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(key[:8], "big"))
-    rough_px = {"film": 0.25, "active": 0.18, "frame": 0.10}[part]
+    rough_px = {"film": 0.22, "active": 0.16, "frame": 0.10}[part]
     return _rim(rng, HEIGHT_PX, rough_px, part), _rim(rng, WIDTH_PX, rough_px, part)
 
 
 def _rim(rng: np.random.Generator, length: int, rough_px: float, part: str) -> _Rim:
     place = np.arange(length, dtype=np.float32)
-    knots = rng.standard_normal(length // 5 + 2)
-    rough = (rough_px * 1.2 * np.interp(place, np.arange(knots.size) * 5.0, knots)).astype(np.float32)
+    knots = rng.standard_normal(length // 2 + 2)
+    rough = (rough_px * 1.2 * np.interp(place, np.arange(knots.size) * 2.0, knots)).astype(np.float32)
     rough -= rough.mean()
     glint = np.zeros(length, np.float32)
     if part == "film":

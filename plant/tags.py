@@ -52,6 +52,7 @@ class TagField:
         self.index: dict[str, int] = {name: number for number, name in enumerate(self.names)}
         self.nominal: Values = np.array([row.nominal for row in rows.values()])
         self.half: Values = np.array([row.half_range for row in rows.values()])
+        self.divisor: Values = np.where(self.half > 0, self.half, 1.0)
         self.event_driven = np.array([row.sampling_ms == 0 for row in rows.values()])
         self._sigma = self.half / 4
         self._room = np.array([line.station(name[:3]).kind == "room" for name in self.names])
@@ -149,6 +150,10 @@ class TagField:
         """z of one tag in a vector."""
         place = self.index[tag]
         return float((values[place] - self.nominal[place]) / (self.half[place] or 1.0))
+
+    def deviations(self, values: Values) -> dict[str, float]:
+        """z of every tag in a vector, by name."""
+        return dict(zip(self.names, ((values - self.nominal) / self.divisor).tolist(), strict=True))
 
     def batch_values(self, process: Values, rng: np.random.Generator) -> dict[str, float]:
         """What a batch mixed under these values keeps, as its laboratory finds it."""

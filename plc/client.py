@@ -30,6 +30,7 @@ _OVERFLOW_BITS = 0x480
 _QUEUE_SIZE = 100_000
 """Changes that may wait for us; when full the session is torn down and a gap is recorded, none is dropped unseen."""
 _CREATE_AT_ONCE = 500
+_LEAST_QUEUE = 32
 _MARGIN = 4
 """Queue at the server, as a multiple of the samples it takes per publish."""
 
@@ -63,8 +64,6 @@ class Live:
     keys: frozenset[str]
     refused: dict[str, str]
     """Reason by key."""
-    slower: dict[str, float]
-    """Revised sampling interval [ms] by key, where the server does not sample as fast as wished."""
 
 
 class PlcSession:
@@ -90,35 +89,27 @@ class PlcSession:
                 self._publish_ms, queue_maxsize=_QUEUE_SIZE, overflow=OverflowPolicy.DISCONNECT
             )
             refused: dict[str, str] = {}
-            slower: dict[str, float] = {}
-            for start in range(0, len(wanted), _CREATE_AT_ONCE):
-                await self._watch_some(wanted[start : start + _CREATE_AT_ONCE], refused, slower)
+            for sampling_ms in sorted({row.sampling_ms for row in wanted}):
+                rows = [row for row in wanted if row.sampling_ms == sampling_ms]
+                for start in range(0, len(rows), _CREATE_AT_ONCE):
+                    refused |= await self._refused(rows[start : start + _CREATE_AT_ONCE], sampling_ms)
         except (*DRIVER_ERRORS, ValueError) as error:
             raise PlcError(f"{self._namespace}: cannot subscribe: {_said(error)}") from error
-        return Live(keys=frozenset(row.key for row in wanted if row.key not in refused), refused=refused, slower=slower)
+        return Live(keys=frozenset(row.key for row in wanted if row.key not in refused), refused=refused)
 
-    async def _watch_some(self, wanted: Sequence[Wanted], refused: dict[str, str], slower: dict[str, float]) -> None:
-        subscription = self._subscription
-        assert subscription is not None
-        requests = []
-        for row in wanted:
-            node = self._client.get_node(self._node_id(row.node))
+    async def _refused(self, rows: Sequence[Wanted], sampling_ms: int) -> dict[str, str]:
+        """Create monitored items of one sampling interval; returns the reason for each that the server refused."""
+        assert self._subscription is not None
+        nodes = [self._client.get_node(self._node_id(row.node)) for row in rows]
+        for node, row in zip(nodes, rows, strict=True):
             self._keys[node.nodeid.to_string()] = row.key
-            size = max(2, _MARGIN * round(self._publish_ms / max(row.sampling_ms, 1)))
-            requests.append(
-                subscription._make_monitored_item_request(  # noqa: SLF001 - asyncua offers no public way to ask with a queue size and see what was revised
-                    node, ua.AttributeIds.Value, None, size, ua.MonitoringMode.Reporting, float(row.sampling_ms)
-                )
-            )
-        results = await subscription.create_monitored_items(requests)
-        for row, result in zip(wanted, results, strict=True):
-            if isinstance(result, ua.StatusCode):
-                refused[row.key] = result.name
-        by_handle = {data.server_handle: data for data in subscription._monitored_items.values()}  # noqa: SLF001
-        for row, result in zip(wanted, results, strict=True):
-            revised = getattr(by_handle.get(result), "sampling_interval", None)
-            if revised and row.sampling_ms and revised > 1.01 * row.sampling_ms:
-                slower[row.key] = float(revised)
+        queue_size = max(_LEAST_QUEUE, _MARGIN * round(self._publish_ms / max(sampling_ms, 1)))
+        results = await self._subscription.subscribe_data_change(
+            nodes, queuesize=queue_size, sampling_interval=float(sampling_ms)
+        )
+        return {
+            row.key: result.name for row, result in zip(rows, results, strict=True) if isinstance(result, ua.StatusCode)
+        }
 
     async def changes(self, within_s: float) -> list[Change]:
         """What arrived since the last call, waiting for at most `within_s`; empty when nothing did.

@@ -116,8 +116,6 @@ class PlcLink:
         self._simulated = await _is_simulated(session, self._line)
         for key, why in sorted(live.refused.items()):
             log.warning("%s is not watched: %s; check the tag map", key, why)
-        for key, interval_ms in sorted(live.slower.items()):
-            log.warning("%s is sampled every %g ms, slower than wished", key, interval_ms)
         detail = f"{len(live.refused)} nodes refused, first {min(live.refused)}" if live.refused else ""
         self._service.ready = detail if not live.keys else ""
         await self._say("up", detail, len(live.keys))

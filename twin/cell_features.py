@@ -75,7 +75,7 @@ class FeatureMaker:
         hidden_m2: dict[str, float] = {}
         rolls: set[str] = set()
         faces = 0
-        for layer, record in placed.items():
+        for layer, record in sorted(placed.items()):
             if record.kind != "laminate":
                 continue
             rolls.update(origin.roll for origin in self._genealogy.origins(record.sheet))
@@ -96,7 +96,7 @@ class FeatureMaker:
                                 worst = (loss, defect, layer, origin)
                 looked_m2[origin.roll] = looked_m2.get(origin.roll, 0.0) + fraction * self.face_m2
                 hidden_m2[origin.roll] = hidden_m2.get(origin.roll, 0.0) + (1 - fraction) * self.face_m2
-        for name, area_m2 in looked_m2.items():
+        for name, area_m2 in sorted(looked_m2.items()):
             density = densities.get(name, self._default)
             vector[columns.unseen] += self._risk.unseen_log_loss(density, area_m2, hidden_m2[name])
         active = sum(self.active(i, face) for i in placed for face in ("top", "bottom") if placed[i].kind == "laminate")
@@ -131,10 +131,11 @@ class FeatureMaker:
     def _align(self, unit: str, vector: Vector) -> tuple[str, int]:
         stack = self._state.stacks.get(unit)
         looks = stack.looks if stack else {}
-        loss, measured = 0.0, 0
+        loss, measured, inspected = 0.0, 0, 0
         lowest: tuple[float, int, str] | None = None
-        for layer, look in looks.items():
+        for layer, look in sorted(looks.items()):
             inspection = look.event
+            inspected += inspection.verdict != "uninspected"
             if not inspection.overhangs:
                 continue
             measured += 1
@@ -150,8 +151,8 @@ class FeatureMaker:
         vector[self.columns.alignment] = loss
         limits = f"limits {self._low_um / 1000:.2f} to {self._high_um / 1000:.2f} mm"
         if lowest is None:
-            return f"no overhang measured; {limits}", len(looks)
-        return f"nearest to a limit: {lowest[2]} of layer {lowest[1]}; {limits}", len(looks)
+            return f"no overhang measured; {limits}", inspected
+        return f"nearest to a limit: {lowest[2]} of layer {lowest[1]}; {limits}", inspected
 
 
 def _seen_text(count: int, worst: tuple[float, FilmDefect, int, Origin] | None) -> str:

@@ -199,17 +199,17 @@ class LineState:
 
     def _tables(self) -> Iterable[tuple[bytes, Iterable[object]]]:
         yield b"now", [(self.at_ns, self.simulated, self.recipe, self.order_released)]
-        for roll in self.rolls.values():
-            yield b"defects", roll.defects.values()
-            yield b"looked", [(roll.roll, cds, list(row)) for cds, row in roll.looked.items()]
-            yield b"unlooked", [(roll.roll, why, list(row)) for why, row in roll.unlooked.items()]
+        rolls = self.rolls.values()
+        yield b"defects", [defect for roll in rolls for defect in roll.defects.values()]
+        yield b"looked", [(roll.roll, cds, list(row)) for roll in rolls for cds, row in roll.looked.items()]
+        yield b"unlooked", [(roll.roll, why, list(row)) for roll in rolls for why, row in roll.unlooked.items()]
         yield b"rolls", [(name, row.seen_um) for name, row in self.rolls.items()]
         yield b"webs", [(child, sorted(rows)) for child, rows in self.webs.items()]
         yield b"stacks", [
             (row.stack, row.started_ns, sorted(row.layers.items()), sorted(row.looks.items()))
             for row in self.stacks.values()
         ]
-        yield b"units", [(row.unit, row.kind, row.progress, row.scrap, sorted(row.moves.items())) for row in self.units.values()]
+        yield b"units", [(row.unit, row.progress, row.scrap, sorted(row.moves.items())) for row in self.units.values()]
         tables = {
             b"started": self.started, b"ended": self.ended, b"sheets": self.sheets, b"placed": self.placed,
             b"cell_of": self.cell_of, b"stack_of": self.stack_of, b"tests": self.tests, b"cells": self.cells,
@@ -225,10 +225,10 @@ class LineState:
             known = self.rolls[roll] = RollMap(roll)
         return known
 
-    def _unit(self, unit: str, kind: str) -> Unit:
+    def _unit(self, unit: str) -> Unit:
         known = self.units.get(unit)
         if known is None:
-            known = self.units[unit] = Unit(unit, kind)
+            known = self.units[unit] = Unit(unit)
         return known
 
     def _stack(self, stack: str) -> Stack:
@@ -283,7 +283,7 @@ class LineState:
         stack.since(event.at_ns)
         _keep(stack.layers, event.layer, placed)
         _keep(self.placed, event.sheet, placed)
-        self._at(event.stack, "stack", event.station, ENTERED)
+        self._at(event.stack, event.station, ENTERED)
         self.touched_units.add(event.stack)
 
     def _layer_inspected(self, event: events.LayerInspected) -> None:
@@ -298,7 +298,7 @@ class LineState:
             return
         progress = (station, event.visit, ENTERED if event.phase == "entered" else LEFT)
         move = Move(event.at_ns, event.seq, event.place, event.outcome, event.reason, event.readings)
-        self._unit(event.unit, event.kind).add(progress, move)
+        self._unit(event.unit).add(progress, move)
         if event.kind == "stack":
             self._stack(event.unit).since(event.at_ns)
         elif event.kind == "cell":
@@ -312,19 +312,19 @@ class LineState:
         _keep(self.stack_of, event.cell, (event.at_ns, event.seq, event.stack))
         self._stack(event.stack)
         self.cells[event.cell] = None
-        self._at(event.cell, "cell", event.station, ENTERED)
+        self._at(event.cell, event.station, ENTERED)
         self.touched_units.add(event.stack)
 
     def _cell_tested(self, event: events.CellTested) -> None:
         _keep_event(self.tests, event.cell, event)
         self.cells[event.cell] = None
-        self._at(event.cell, "cell", event.station, LEFT)
+        self._at(event.cell, event.station, LEFT)
         self.touched_units.add(event.cell)
 
-    def _at(self, unit: str, kind: str, station: str, phase: int) -> None:
+    def _at(self, unit: str, station: str, phase: int) -> None:
         index = self.order.get(station)
         if index is not None:
-            self._unit(unit, kind).advance((index, 1, phase))
+            self._unit(unit).advance((index, 1, phase))
 
     def _tags_changed(self, event: events.TagBatch) -> None:
         for sample in event.samples:

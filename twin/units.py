@@ -68,11 +68,10 @@ class Looked(NamedTuple):
 class Unit:
     """Anything that moves through stations: a batch, a roll, a sheet, a stack, a cell."""
 
-    __slots__ = ("kind", "moves", "progress", "scrap", "unit")
+    __slots__ = ("moves", "progress", "scrap", "unit")
 
-    def __init__(self, unit: str, kind: str) -> None:
+    def __init__(self, unit: str) -> None:
         self.unit = unit
-        self.kind = kind
         self.moves: dict[Progress, Move] = {}
         self.progress = NOWHERE
         self.scrap: tuple[int, int, str] | None = None

@@ -102,7 +102,7 @@ def learnt_look(strips: Sequence[NDArray[np.uint8]]) -> FilmLook:
     if middle.min() < _DARKEST_LEVEL or middle.max() > _BRIGHTEST_LEVEL:
         raise UnusableFrameError(
             f"film of grey {', '.join(f'{grey:.0f}' for grey in middle)} cannot be learnt from "
-            f"({_DARKEST_LEVEL:.0f} to {_BRIGHTEST_LEVEL:.0f} needed): check lamps, exposure and whether film is in view"
+            f"({_DARKEST_LEVEL:.0f} to {_BRIGHTEST_LEVEL:.0f} needed): check lamps, exposure and what is in view"
         )
     quarters = [[quarter(plane) for plane in strip] for strip in strips]
     quarter_level = np.stack([_quarter_level([planes[k] for planes in quarters]) for k in range(len(level))])
@@ -144,7 +144,9 @@ def limits_for(look: FilmLook, *, candidates_per_m2: float, streaks_per_m2: floa
     streak_rate = streaks_per_m2 / channels / len(STREAK_WIDTHS) / len(STREAK_STRIPS)
     column_m2 = QUARTER * look.strip_lines * pixel_m2
     streak = [_gaussian(streak_rate * width * column_m2) for width in STREAK_WIDTHS]
-    return Limits(pixel=np.array(pixel, np.float32), scale=np.array(scale, np.float32), streak=np.array(streak, np.float32))
+    return Limits(
+        pixel=np.array(pixel, np.float32), scale=np.array(scale, np.float32), streak=np.array(streak, np.float32)
+    )
 
 
 class Gates:
@@ -184,7 +186,9 @@ class Gates:
             self._jumped.clear()
             self.gain = self.gain + np.float32(_GAIN_SHARE) * (found - self.gain)
             return found
-        uneven = max(float(np.median(np.abs(ratio / gain - 1))) for ratio, gain in zip(ratios, found, strict=True) if gain)
+        uneven = max(
+            float(np.median(np.abs(ratio / gain - 1))) for ratio, gain in zip(ratios, found, strict=True) if gain
+        )
         plausible = _LAMP_RANGE[0] < found.min() and found.max() < _LAMP_RANGE[1] and uneven < _LAMP_SHAPE_FRACTION
         if not plausible or (self._jumped and np.any(np.abs(found / self._jumped[-1] - 1) > _GAIN_JUMP_FRACTION)):
             self._jumped.clear()

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from line.defect_rows import DefectClass
+from line.defect_rows import DefectClass, SizeMeasure
 from vision.gates import Gates
 from vision.pyramid import QUARTER, Floats
 from vision.screening import Screened, Spot
@@ -24,20 +24,29 @@ from vision.screening import Screened, Spot
 COVERAGE = 2.0
 """k of every stated uncertainty."""
 
-SIZE_FACTOR = {"AGG": 1.25, "BUB": 1.38, "STR": 1.30, "MET": 1.05}
-"""Size over the extent of half contrast in transmission. A bump has slopes, a bubble's rim lies outside its bright
-core, a streak's banks are as high as its groove is deep. By rendered film; a study on real coupons replaces it."""
+SIZE_MODEL: dict[str, tuple[float, float]] = {
+    "AGG": (1.22, 0.0), "BUB": (1.50, 0.0), "CRK": (1.0, 10.0), "DIS": (1.40, 0.0), "FIB": (1.0, 33.0),
+    "SCR": (1.0, 19.0), "STR": (1.41, 0.0), "THK": (1.15, 0.0), "WRK": (1.27, 0.0),
+}  # fmt: skip
+"""Factor, and µm to take off before: from the extent at half contrast to the size of the class. A bump has slopes, a
+bubble's rim lies outside its bright core, a streak has banks beside its groove, a fold tapers off, a scratch's burr
+shines beside it. By rendered film; a study on real coupons replaces it."""
 
 _MARGIN_PX = 14
-_WIDEST_FINE_PX = 400
+_WIDEST_FINE_PX = 160
 """A spot that is larger is measured on the quarter image."""
-_SMOOTHING_PX = 0.7
+_SMOOTHING_PX = (0.7, 2.0, 5.0, 12.0)
+"""Tried in turn until the core stands out; large clouds are fainter than the grain of the film."""
+_CLEAR_RATIO = 9.0
+_SATURATED_GREY = 250
 _TRANSMISSION = 2
 _LEAST_TRANSMISSION = 0.2
 """Core contrast of a class from which transmission is the channel to measure in: it sees film, not gloss or shade."""
+_TRANSMISSION_SHARE = 0.3
+"""Of the clearest channel's clarity; below it, transmission is too faint to measure in."""
 _CONTRAST_SPREAD = 0.2
 """Relative standard deviation of the core contrast within a class (D)."""
-_SHAPE_SPREAD = 0.05
+_SHAPE_SPREAD = 0.07
 """Relative standard deviation of a size because no defect is a disc or a bar (D)."""
 _GRAIN_AREA_PX = 7.0
 """Pixels over which the grain of the film is correlated: noise of a sum over n pixels grows with sqrt(n times this)."""
@@ -78,15 +87,30 @@ class _Cut:
     """A spot cut out, per channel relative to the film around it."""
 
     changes: tuple[Floats, ...]
-    smooth: tuple[Floats, ...]
-    noise: tuple[float, ...]
-    """Standard deviation of `smooth` where there is film."""
+    around: NDArray[np.bool_]
+    """Where there is film and no spot."""
     inner: tuple[slice, slice]
     """The spot in the cut."""
     top: int
     left: int
     step: int
     """Full-resolution pixels a cell."""
+    through: bool
+    """From the first line of the strip to the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """One channel of a cut, smoothed as much as its core needs."""
+
+    smooth: Floats
+    noise: float
+    """Standard deviation of `smooth` where there is film."""
+    smoothing: float
+
+    def clarity(self, inner: tuple[slice, slice]) -> float:
+        """Highest change over the noise."""
+        return float(np.abs(self.smooth[inner]).max()) / self.noise
 
 
 def measured(
@@ -103,46 +127,53 @@ def measured(
         optics: of the camera.
     """
     lines = planes.shape[1]
-    through = spot.height >= lines // QUARTER * QUARTER
-    cut = _cut(planes, found, gates, spot, through=through)
-    channel = _channel(cut, row)
-    smooth, noise = cut.smooth[channel], cut.noise[channel]
-    sign, core, mask = _masked(smooth, noise, cut.inner, row)
-    change = sign * cut.changes[channel]
-    total = float(change[_dilated(mask)].sum())
-    blur = hypot(optics.blur_px / cut.step, 0.29, _SMOOTHING_PX)
-    length, along, centre = _axis(change, mask, blur, through=through)
+    cut = _cut(planes, found, gates, spot)
+    views = [_view(change, cut) for change in cut.changes]
+    channel = _channel(cut, views, row)
+    view = views[channel]
     measure = row.size_measure if row else "diameter"
+    sign, core, mask = _masked(view, cut, measure)
+    change = sign * cut.changes[channel]
+    rim = _dilated(mask, view.smoothing)
+    blur = hypot(optics.blur_px / cut.step, 0.29, view.smoothing)
+    length, along_rows, centre = _axis(change, mask, rim, blur, through=cut.through)
     known = abs((row.contrast_bf, row.contrast_df, row.contrast_tx)[channel] or 0.0) if row else 0.0
-    noise_total = float(np.median(gates.look.spread[channel] / gates.look.level[channel])) * sqrt(
-        _GRAIN_AREA_PX * max(1, int(_dilated(mask).sum()))
-    )
-    relative = hypot(noise / core, noise_total / max(total, 1e-6)) if cut.step == 1 else noise / core
+    grain = float(np.median(gates.look.spread[channel] / gates.look.level[channel])) / cut.step
+    noise = view.noise / core
     match measure:
         case "length":
-            size, spread = length, hypot(0.4, _SHAPE_SPREAD * length)
-            area = max(total / core, 0.5)
+            size, spread = length, hypot(0.6, _SHAPE_SPREAD * length)
+            area = max(float(change[rim].sum()) / core, 0.5)
         case "width" | "height":
-            size, spread = _combined(total / max(length, 1.0), core, blur, known, relative, resolved_bar_px, power=1)
+            total, peak = _across(change, view.smooth * sign, mask, rim, core, along_rows=along_rows)
+            size, spread = _combined(total, peak, blur, known, noise, resolved_bar_px, power=1)
             area = size * length
         case "diameter":
-            size, spread = _combined(total, core, blur, known, relative, resolved_disc_px, power=2)
+            total = float(change[rim].sum())
+            relative = hypot(noise, grain * sqrt(_GRAIN_AREA_PX * rim.sum()) / max(total, 1e-6))
+            clip = _clip(planes, found, gates, spot, channel) if sign > 0 and cut.step == 1 else inf
+            if known > clip:
+                size = _clipped_disc_px(total, known, clip, hypot(optics.blur_px, 0.29))
+                spread = hypot(0.15, 0.5 * _CONTRAST_SPREAD * size)
+            else:
+                size, spread = _combined(total, core, blur, known, relative, resolved_disc_px, power=2)
             area = pi / 4 * size**2
-    if channel == _TRANSMISSION and row:
-        factor = SIZE_FACTOR.get(row.code, 1.0)
-        size, spread, area = size * factor, spread * factor, area * factor ** (2 if measure == "diameter" else 1)
-    rows, columns = _extents(mask, centre, size if measure == "diameter" and not through else None, along)
+    factor, halo_um = SIZE_MODEL.get(row.code, (1.0, 0.0)) if row else (1.0, 0.0)
+    raw = size
+    size, spread = factor * max(raw - halo_um / (optics.pixel_um * cut.step), 0.3 * raw), factor * spread
+    area *= (size / raw) ** (2 if measure == "diameter" else 1)
+    rows, columns = _extents(mask, centre, size if measure == "diameter" and not cut.through else None)
     pixel = optics.pixel_um * cut.step
     return Measured(
-        row_start=0.0 if through else (cut.top + rows[0]) * cut.step,
-        row_end=float(lines) if through else (cut.top + rows[1]) * cut.step,
+        row_start=0.0 if cut.through else (cut.top + rows[0]) * cut.step,
+        row_end=float(lines) if cut.through else (cut.top + rows[1]) * cut.step,
         column_start=(cut.left + columns[0]) * cut.step,
         column_end=(cut.left + columns[1]) * cut.step,
         size_um=size * pixel,
         size_uncertainty_um=COVERAGE * spread * pixel,
-        position_uncertainty_um=hypot(optics.place_uncertainty_um, COVERAGE * pixel * hypot(0.2, 0.5 * noise / core)),
+        position_uncertainty_um=hypot(optics.place_uncertainty_um, COVERAGE * pixel * hypot(0.2, 0.5 * noise)),
         area_um2=area * pixel**2,
-        contrast=tuple(_core_contrast(image, mask) for image in cut.smooth),
+        contrast=tuple(_core_contrast(each.smooth, mask) for each in views),
     )
 
 
@@ -213,10 +244,39 @@ def _combined(
     return size, sqrt(1 / sum(weights))
 
 
-def _cut(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot: Spot, *, through: bool) -> _Cut:
+def _clipped_disc_px(total: float, contrast: float, clip: float, blur: float) -> float:
+    """Diameter of a blurred disc of known contrast whose core the sensor cut off at `clip`, from its whole change."""
+    low, high = 0.2, 2 * sqrt(4 / pi * total / clip) + 1
+    for _ in range(14):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _clipped_total(middle, contrast, clip, blur) < total else (low, middle)
+    return (low + high) / 2
+
+
+def _clipped_total(diameter: float, contrast: float, clip: float, blur: float) -> float:
+    fine = 3
+    half = int(np.ceil((diameter / 2 + 4 * blur) * fine))
+    axis = np.arange(-half, half + 1, dtype=np.float32)
+    distance = np.hypot(axis[:, None], axis)
+    disc = np.clip(diameter / 2 * fine - distance + 0.5, 0, 1).astype(np.float32)
+    blurred = contrast * cv2.GaussianBlur(disc, (0, 0), blur * fine)
+    return float(np.minimum(blurred, clip).sum()) / fine**2
+
+
+def _clip(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot: Spot, channel: int) -> float:
+    """Relative change at which the sensor saturates there; without limit where it did not."""
+    columns = slice(spot.column_start, spot.column_end)
+    piece = planes[channel, spot.row_start : spot.row_end, columns]
+    if piece.size == 0 or piece.max() < _SATURATED_GREY:
+        return inf
+    return 255 / float(np.median(gates.look.level[channel, columns]) * found.gain[channel]) - 1
+
+
+def _cut(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot: Spot) -> _Cut:
+    through = spot.height >= planes.shape[1] // QUARTER * QUARTER
     wide = spot.width if through else max(spot.width, spot.height)
     step = QUARTER if wide > _WIDEST_FINE_PX else 1
-    margin = _MARGIN_PX + min(spot.width, _WIDEST_FINE_PX) // 4 // step
+    margin = _MARGIN_PX + wide // 3 // step
     height, width = (size // step for size in planes.shape[1:])
     top, bottom = max(0, spot.row_start // step - margin), min(height, -(-spot.row_end // step) + margin)
     left, right = max(0, spot.column_start // step - margin), min(width, -(-spot.column_end // step) + margin)
@@ -225,96 +285,133 @@ def _cut(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot: Spot, *
         slice(spot.column_start // step - left, -(-spot.column_end // step) - left),
     )
     around = np.ones((bottom - top, right - left), bool)
-    around[
-        max(0, inner[0].start - 3) : inner[0].stop + 3, max(0, inner[1].start - 3) : inner[1].stop + 3
-    ] = False
-    changes, smooths, noises = [], [], []
+    around[max(0, inner[0].start - 3) : inner[0].stop + 3, max(0, inner[1].start - 3) : inner[1].stop + 3] = False
+    if not around.any():
+        around[:] = True
+    changes = []
     for channel, plane in enumerate(planes):
         if step == 1:
             level = gates.look.level[channel, left:right] * found.gain[channel]
             change = plane[top:bottom, left:right] / level - 1
         else:
             change = found.changes[channel][top:bottom, left:right]
-        change = np.asarray(change - np.median(change[around]) if around.any() else change, np.float32)
-        smooth = np.asarray(cv2.GaussianBlur(change, (0, 0), _SMOOTHING_PX), np.float32)
-        if through:
+        changes.append(np.asarray(change - np.median(change[around]), np.float32))
+    return _Cut(changes=tuple(changes), around=around, inner=inner, top=top, left=left, step=step, through=through)
+
+
+def _view(change: Floats, cut: _Cut) -> _View:
+    """Smoothed until the core stands out, by no more than a sixth of the spot."""
+    side = min(part.stop - part.start for part in cut.inner)
+    view = None
+    for smoothing in _SMOOTHING_PX:
+        if view is not None and smoothing > side / 6:
+            break
+        smooth = np.asarray(cv2.GaussianBlur(change, (0, 0), smoothing), np.float32)
+        if cut.through:
             smooth = np.asarray(cv2.blur(smooth, (1, _THROUGH_ROWS)), np.float32)
-        changes.append(change)
-        smooths.append(smooth)
-        film = smooth[around] if around.any() else smooth
-        noises.append(1.4826 * float(np.median(np.abs(film - np.median(film)))) + 1e-4)
-    return _Cut(
-        changes=tuple(changes), smooth=tuple(smooths), noise=tuple(noises), inner=inner, top=top, left=left, step=step
-    )
+        film = smooth[cut.around]
+        noise = 1.4826 * float(np.median(np.abs(film - np.median(film)))) + 1e-4
+        view = _View(smooth=smooth, noise=noise, smoothing=smoothing)
+        if view.clarity(cut.inner) > _CLEAR_RATIO:
+            break
+    assert view is not None
+    return view
 
 
-def _channel(cut: _Cut, row: DefectClass | None) -> int:
+def _channel(cut: _Cut, views: list[_View], row: DefectClass | None) -> int:
     """Transmission where the class shows in it and this defect does, else where it stands out most."""
-    strength = [
-        float(np.abs(smooth[cut.inner]).max()) / noise for smooth, noise in zip(cut.smooth, cut.noise, strict=True)
-    ]
-    best = int(np.argmax(strength))
-    by_film = row is not None and abs(row.contrast_tx or 0.0) >= _LEAST_TRANSMISSION
-    return _TRANSMISSION if by_film and len(strength) > _TRANSMISSION and strength[_TRANSMISSION] > 6 else best
+    clarity = [view.clarity(cut.inner) for view in views]
+    best = int(np.argmax(clarity))
+    by_film = row is not None and abs(row.contrast_tx or 0.0) >= _LEAST_TRANSMISSION and len(views) > _TRANSMISSION
+    return _TRANSMISSION if by_film and clarity[_TRANSMISSION] > max(6, _TRANSMISSION_SHARE * clarity[best]) else best
 
 
-def _masked(
-    smooth: Floats, noise: float, inner: tuple[slice, slice], row: DefectClass | None
-) -> tuple[int, float, NDArray[np.bool_]]:
+def _masked(view: _View, cut: _Cut, measure: SizeMeasure) -> tuple[int, float, NDArray[np.bool_]]:
     """Sign and height of the core, and what lies above half of it together with the core."""
-    part = smooth[inner]
+    part = view.smooth[cut.inner]
     peak = float(part.flat[int(np.argmax(np.abs(part)))])
     sign = 1 if peak > 0 else -1
-    image = sign * smooth
+    image = sign * view.smooth
     # The highest of many noisy values is too high: a large core is its upper quarter.
     above = part[sign * part > abs(peak) / 2] * sign
-    core = abs(peak) if above.size < 12 else float(np.quantile(above, 0.75))
-    share = 0.35 if row and row.size_measure == "length" else 0.5
-    wanted = image > max(share * core, 3.5 * noise if core > 5 * noise else 0.5 * core)
-    outside = np.ones_like(wanted)
-    outside[max(0, inner[0].start - 2) : inner[0].stop + 2, max(0, inner[1].start - 2) : inner[1].stop + 2] = False
-    wanted[outside] = False
-    if share == 0.5:
-        count, labels = cv2.connectedComponents(wanted.astype(np.uint8), connectivity=8)
-        if count > 2:
-            sums = np.bincount(labels.ravel(), weights=np.where(wanted, image, 0).ravel())
-            if row is None or row.size_measure == "diameter":
-                wanted = labels == int(np.argmax(sums))
-    if not wanted.any():
-        wanted[np.unravel_index(int(np.argmax(np.where(outside, -inf, image))), image.shape)] = True
-    return sign, max(core, 1e-3), wanted
+    core = max(_summit(sign * part) if above.size < 12 else float(np.quantile(above, 0.75)), 1e-3)
+    wanted = image > (max(0.5 * core, 3.5 * view.noise) if core > 5 * view.noise else 0.5 * core)
+    allowed = np.zeros_like(wanted)
+    rows, columns = cut.inner
+    allowed[max(0, rows.start - 2) : rows.stop + 2, max(0, columns.start - 2) : columns.stop + 2] = True
+    wanted &= allowed
+    summit = np.unravel_index(int(np.argmax(np.where(allowed, image, -inf))), image.shape)
+    wanted[summit] = True
+    if cut.through:
+        wanted &= _run_at(np.asarray(wanted.any(axis=0)), int(summit[1]))
+    elif measure == "diameter":
+        _, labels = cv2.connectedComponents(wanted.astype(np.uint8), connectivity=8)
+        weights = np.bincount(labels.ravel(), weights=np.where(wanted, image, 0).ravel())
+        wanted = labels == int(np.argmax(weights))
+    return sign, core, wanted
 
 
-def _dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _summit(image: Floats) -> float:
+    """Highest value between the pixels: on them alone, a small spot looks fainter the further off it is centred."""
+    row, column = np.unravel_index(int(np.argmax(image)), image.shape)
+    near = np.ascontiguousarray(image[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3])
+    finer = cv2.resize(near, None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC)
+    return float(finer.max())
+
+
+def _run_at(columns: NDArray[np.bool_], summit: int) -> NDArray[np.bool_]:
+    """The run of true columns around one, shape (columns,)."""
+    gaps = np.flatnonzero(~columns)
+    start = int(gaps[gaps < summit].max(initial=-1)) + 1
+    end = int(gaps[gaps > summit].min(initial=columns.size))
+    run = np.zeros_like(columns)
+    run[start:end] = True
+    return run
+
+
+def _dilated(mask: NDArray[np.bool_], smoothing: float) -> NDArray[np.bool_]:
     """With the rim that blur adds."""
-    return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    side = 2 * round(1.5 + smoothing) + 1
+    return cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+
+
+def _across(
+    change: Floats, smooth: Floats, mask: NDArray[np.bool_], rim: NDArray[np.bool_], core: float, *, along_rows: bool
+) -> tuple[float, float]:
+    """Whole change across a line and its height, both averaged over where along the line it is clear."""
+    along = 1 if along_rows else 0
+    totals = np.where(rim, change, 0).sum(axis=along)
+    peaks = np.where(rim, smooth, 0).max(axis=along)
+    clear = mask.any(axis=along) & (peaks > core / 2)
+    if not clear.any():
+        clear = mask.any(axis=along)
+    return float(totals[clear].mean()), max(float(peaks[clear].mean()), 1e-3)
 
 
 def _axis(
-    change: Floats, mask: NDArray[np.bool_], blur: float, *, through: bool
-) -> tuple[float, tuple[float, float], tuple[float, float]]:
-    """Length along the long axis, the axis as (row, column), and the centre as (row, column), edges at 0."""
-    rim = _dilated(mask)
+    change: Floats, mask: NDArray[np.bool_], rim: NDArray[np.bool_], blur: float, *, through: bool
+) -> tuple[float, bool, tuple[float, float]]:
+    """Length along the long axis, whether that runs along the rows' direction, and the centre, edges at 0."""
     rows, columns = np.nonzero(rim)
     weights = np.maximum(change[rim], 0) + 1e-6
     centre_row, centre_column = np.average(rows, weights=weights), np.average(columns, weights=weights)
+    centre = (float(centre_row) + 0.5, float(centre_column) + 0.5)
     if through:
-        return float(change.shape[0]), (1.0, 0.0), (float(centre_row) + 0.5, float(centre_column) + 0.5)
+        return float(change.shape[0]), True, centre
     offsets = np.stack((rows - centre_row, columns - centre_column))
     moments = (offsets * weights) @ offsets.T / weights.sum()
     values, vectors = np.linalg.eigh(moments)
-    axis = (float(vectors[0, 1]), float(vectors[1, 1]))
     inside = np.stack(np.nonzero(mask))
-    places = axis[0] * inside[0] + axis[1] * inside[1]
+    places = vectors[:, 1] @ inside
     extent = float(places.max() - places.min()) + 1
-    if extent < 10:
+    if extent < 8:
         # The mask is coarse here; a bar of length L has a variance of L^2 / 12, and blur adds its own.
-        extent = sqrt(12 * max(float(values[1]) - blur * blur + _SMOOTHING_PX**2, 0.04))
-    return extent, axis, (float(centre_row) + 0.5, float(centre_column) + 0.5)
+        extent = sqrt(12 * max(float(values[1]) - blur * blur / 2, 0.1))
+    return extent, bool(abs(vectors[0, 1]) > abs(vectors[1, 1])), centre
 
 
 def _extents(
-    mask: NDArray[np.bool_], centre: tuple[float, float], diameter: float | None, _axis: tuple[float, float]
+    mask: NDArray[np.bool_], centre: tuple[float, float], diameter: float | None
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Rows and columns that a defect covers: around its centre when it is a disc, else what is masked."""
     if diameter is not None:

@@ -128,10 +128,11 @@ def screened(planes: NDArray[np.uint8], gates: Gates, memory: StreakMemory, *, m
         for plane, level, factor in zip(quarters, gates.look.quarter_level, gain, strict=True)
     )
     memory.add(np.stack([column_profile(change) for change in changes]))
-    streaks = _streaks(memory, gates)
+    streaks = _streaks(memory, gates, planes.shape[1] // QUARTER * QUARTER)
     memory.held = [(spot.column_start // QUARTER, -(-spot.column_end // QUARTER)) for spot in streaks]
     strength = _map_strength(changes, gates, memory.held)
-    pixels = _pixel_mask(planes, gates, gain, strength.shape)
+    rows, columns = strength.shape[0], strength.shape[1]
+    pixels = _pixel_mask(planes, gates, gain, (rows, columns))
     for start, end in memory.held:
         pixels[:, start:end] = 0
     mask = (strength > 1).astype(np.uint8) | pixels
@@ -154,7 +155,8 @@ def screened(planes: NDArray[np.uint8], gates: Gates, memory: StreakMemory, *, m
 
 def _map_strength(changes: Sequence[Floats], gates: Gates, streaks: Sequence[tuple[int, int]]) -> Floats:
     """Largest deviation over its limit of all maps and channels, at a quarter."""
-    strongest = np.zeros(changes[0].shape, np.float32)
+    rows, columns = changes[0].shape[0], changes[0].shape[1]
+    strongest = np.zeros((rows, columns), np.float32)
     for change, sigmas, limits in zip(changes, gates.look.scale_sigma, gates.limits.scale, strict=True):
         flat = change
         if streaks:
@@ -168,13 +170,12 @@ def _map_strength(changes: Sequence[Floats], gates: Gates, streaks: Sequence[tup
                 continue
             ratio = np.abs(image) * np.float32(scale)
             if ratio.shape != strongest.shape:
-                rows, columns = strongest.shape
                 ratio = np.asarray(cv2.resize(ratio, (columns, rows), interpolation=cv2.INTER_NEAREST), np.float32)
             np.maximum(strongest, ratio, out=strongest)
     return strongest
 
 
-def _pixel_mask(planes: NDArray[np.uint8], gates: Gates, gain: Floats, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _pixel_mask(planes: NDArray[np.uint8], gates: Gates, gain: Floats, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Cells of the quarter image that hold a pixel outside the gate of its column."""
     mask = np.zeros(shape, np.uint8)
     rows, columns = shape
@@ -222,10 +223,11 @@ def _spots(mask: NDArray[np.uint8], strength: Floats) -> list[Spot]:
     return spots
 
 
-def _streaks(memory: StreakMemory, gates: Gates) -> list[Spot]:
+def _streaks(memory: StreakMemory, gates: Gates, lines: int) -> list[Spot]:
     """Lines along the web, strongest first, none overlapping a stronger one."""
     # A median over n strips scatters by pi/2 more than their mean does.
     floor = np.sqrt(np.pi / 2 / gates.look.strips_count)
+    shortness = max(1.0, gates.look.strip_lines / max(lines, 1))
     found: list[tuple[float, int, int, int]] = []
     for strips in STREAK_STRIPS:
         mean = memory.mean(strips)
@@ -233,31 +235,39 @@ def _streaks(memory: StreakMemory, gates: Gates) -> list[Spot]:
             break
         for channel, profile in enumerate(mean):
             # Averaging over strips helps until only the scatter of what was learnt is left.
-            spread = gates.look.streak_sigma[channel] * np.sqrt((1 / strips + floor**2) / (1 + floor**2))
+            spread = gates.look.streak_sigma[channel] * np.sqrt((shortness / strips + floor**2) / (1 + floor**2))
             for width, image, sigma, limit in zip(
                 STREAK_WIDTHS, widened(profile), spread, gates.limits.streak, strict=True
             ):
-                ratio = np.abs(image) / max(float(sigma * limit), FAINTEST_STREAK)
+                ratio: Floats = np.abs(image) * np.float32(1 / max(float(sigma * limit), FAINTEST_STREAK))
                 if ratio.max() > _HELD_FRACTION:
                     found.extend(_lines(ratio, profile, width, strips, channel, memory, gates.margin))
-    taken: list[Spot] = []
+    taken: list[tuple[float, int, int, int]] = []
     for strength, start, end, strips in sorted(found, reverse=True):
-        first, last = QUARTER * start, QUARTER * end
-        if all(last <= spot.column_start or first >= spot.column_end for spot in taken):
-            taken.append(
-                Spot(
-                    row_start=0,
-                    row_end=QUARTER * gates.look.strip_lines // QUARTER,
-                    column_start=first,
-                    column_end=last,
-                    strength=strength,
-                    test="streak",
-                    strips_count=strips,
-                )
-            )
-        if len(taken) == _STREAKS_COUNT:
-            break
-    return taken
+        near = [line for line in taken if start <= line[2] + _reach(line) and end >= line[1] - _reach(line)]
+        if not near and len(taken) < _STREAKS_COUNT:
+            taken.append((strength, start, end, strips))
+        elif near and near[0][0] > 0 and strength > 1:
+            # A groove and its banks are one line.
+            line = near[0]
+            taken[taken.index(line)] = (line[0], min(line[1], start), max(line[2], end), max(line[3], strips))
+    return [
+        Spot(
+            row_start=0,
+            row_end=lines,
+            column_start=QUARTER * start,
+            column_end=QUARTER * end,
+            strength=strength,
+            test="streak",
+            strips_count=strips,
+        )
+        for strength, start, end, strips in taken
+    ]
+
+
+def _reach(line: tuple[float, int, int, int]) -> int:
+    """How far beside a line its banks lie, in cells."""
+    return max(1, (line[2] - line[1]) // 2)
 
 
 def _lines(

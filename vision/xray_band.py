@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-
 # All lengths are in pixels of the resampled view, in which plates are 10 px apart.
 _TIP_REACH_PX = 40
 _LEAST_BAND_PX = 20
@@ -17,11 +16,14 @@ _LARGEST_BAND_PX = 110
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TipLine:
+    """Column of the tips per row, and how clearly lines end there (0 for not at all)."""
+
     columns: NDArray[np.int64]
     score: float
 
 
 def blurred(grey: NDArray[np.float32], sigma_x: float, sigma_y: float) -> NDArray[np.float32]:
+    """Gaussian smoothing, across and down."""
     return np.asarray(cv2.GaussianBlur(grey, (0, 0), sigmaX=sigma_x, sigmaY=sigma_y), dtype=np.float32)
 
 
@@ -100,11 +102,9 @@ def band_px(grey: NDArray[np.float32], tips: NDArray[np.int64]) -> int:
     return _LARGEST_BAND_PX - int(inside.argmax())
 
 
-def body_share(grey: NDArray[np.float32], tips: NDArray[np.int64], band: int, plates: tuple[Plate, ...]) -> float:
-    if not plates:
-        return 0.0
-    top, bottom = (int(np.clip(plate.row, 0, len(tips) - 1)) for plate in (plates[0], plates[-1]))
-    straight = straightened(grey, tips, -band - 20, 20)[top : bottom + 1].mean(0)
+def body_share(grey: NDArray[np.float32], tips: NDArray[np.int64], band: int, rows: tuple[int, int]) -> float:
+    """Darkening from the plates to the body between two rows, in units of the brightening at the tips."""
+    straight = straightened(grey, tips, -band - 20, 20)[rows[0] : rows[1] + 1].mean(0)
     body, plate, outside = straight[:15].mean(), straight[22 : 20 + band - 3].mean(), straight[-14:].mean()
     return float((plate - body) / max(outside - plate, 1.0))
 
@@ -115,18 +115,3 @@ def stack_rows(smooth: NDArray[np.float32], tips: NDArray[np.int64], band: int, 
     outside = straightened(smooth, tips, 8, 18).mean(1)
     present: NDArray[np.bool_] = outside - inside > 0.2 * usual_step
     return present
-
-
-def levels_grey(smooth: NDArray[np.float32], tips: NDArray[np.int64], band: int, ridge: Ridge) -> tuple[float, float]:
-    """Mean grey along a ridge and behind its tip."""
-    last_row = len(tips) - 1
-    row, end_row = round(min(ridge.middle_row, last_row)), round(min(float(ridge.rows[-1]), last_row))
-    inside = smooth[row, max(0, tips[row] - band // 2) : tips[row] - 5]
-    outside = smooth[end_row, tips[end_row] + 8 : tips[end_row] + 18]
-    return float(inside.mean()), float(outside.mean())
-
-
-def darkness_beyond(lines: NDArray[np.float32], tips: NDArray[np.int64], ridge: Ridge) -> float:
-    row = round(float(ridge.rows[-1]))
-    near = lines[max(0, row - 3) : row + 4, tips[min(row, len(tips) - 1)] + 14 : tips[min(row, len(tips) - 1)] + 34]
-    return float(near.max(0).mean()) if near.size else 0.0

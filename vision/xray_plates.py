@@ -8,16 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.xray_band import (
-    band_px,
-    blurred,
-    body_share,
-    darker_lines,
-    darkness_beyond,
-    levels_grey,
-    stack_rows,
-    tip_line,
-)
+from vision.xray_band import band_px, blurred, body_share, darker_lines, stack_rows, tip_line
 from vision.xray_find import CANONICAL_SPACING_PX
 from vision.xray_ridges import RIDGE_CLEARANCE_PX, Ridge, band_ridges, merged_ridges, ridges_apart, ridges_spaced
 
@@ -45,8 +36,6 @@ class Plate:
     clarity: float
     seen_share: float
     """Share of the band's width over which its line is seen."""
-    step_share: float
-    """Brightening at its tip, in units of the median plate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +69,13 @@ def free_ends(grey: NDArray[np.float32]) -> FreeEnds:
     band = band_px(grey, tips.columns)
     ridges = merged_ridges(band_ridges(lines, tips.columns, band), band)
     plates, hidden = _plates(grey, lines, tips.columns, band, ridges)
+    if not plates:
+        return FreeEnds(plates=(), band_px=float(band), body_share=0.0, score=tips.score, gap_below=False)
+    top, bottom = (int(np.clip(plate.row, 0, len(grey) - 1)) for plate in (plates[0], plates[-1]))
     return FreeEnds(
         plates=plates,
         band_px=float(band),
-        body_share=body_share(grey, tips.columns, band, plates),
+        body_share=body_share(grey, tips.columns, band, (top, bottom)),
         score=tips.score,
         gap_below=hidden,
     )
@@ -99,9 +91,9 @@ def _plates(
     """Keep the ridges that end in a tip and follow one another; measure each tip."""
     middle = grey.shape[0] // 2
     smooth = blurred(grey, 1.5, 2.5)
-    levels = np.array([levels_grey(smooth, tips, band, ridge) for ridge in ridges]).reshape(-1, 2)
+    levels = np.array([_levels_grey(smooth, tips, band, ridge) for ridge in ridges]).reshape(-1, 2)
     steps = levels[:, 1] - levels[:, 0]
-    beyond = np.array([darkness_beyond(lines, tips, ridge) for ridge in ridges])
+    beyond = np.array([_darkness_beyond(lines, tips, ridge) for ridge in ridges])
     darkness = np.array([ridge.darkness_grey for ridge in ridges])
     rows = np.array([ridge.middle_row for ridge in ridges])
     central = np.abs(rows - middle) < 50
@@ -121,8 +113,8 @@ def _plates(
         return (), False
     apart = ridges_apart([ridges[k] for k in kept], grey, tips, band, _LEAST_VALLEY_SHARE * usual_step)
     chosen = ridges_spaced(apart, band)
-    step_of = dict(zip((id(ridge) for ridge in ridges), steps / usual_step, strict=True))
-    plates = tuple(_plate(grey, lines, tips, band, ridge, float(step_of[id(ridge)])) for ridge in chosen)
+    profiled = blurred(grey, 0.1, 1.0)
+    plates = tuple(_plate(profiled, lines, tips, band, ridge) for ridge in chosen)
     last = kept[-1]
     hidden = (
         last + 1 < len(rows)
@@ -154,13 +146,29 @@ def _run(rows: NDArray[np.float64], ends: NDArray[np.bool_], stack_rows: NDArray
     return [int(k) for k in good[low : high + 1]]
 
 
+def _levels_grey(smooth: NDArray[np.float32], tips: NDArray[np.int64], band: int, ridge: Ridge) -> tuple[float, float]:
+    """Mean grey along a ridge and behind its tip."""
+    last_row = len(tips) - 1
+    row, end_row = round(min(ridge.middle_row, last_row)), round(min(float(ridge.rows[-1]), last_row))
+    inside = smooth[row, max(0, tips[row] - band // 2) : tips[row] - 5]
+    outside = smooth[end_row, tips[end_row] + 8 : tips[end_row] + 18]
+    return float(inside.mean()), float(outside.mean())
+
+
+def _darkness_beyond(lines: NDArray[np.float32], tips: NDArray[np.int64], ridge: Ridge) -> float:
+    """How dark the line still is well behind the tips."""
+    row = min(round(float(ridge.rows[-1])), len(tips) - 1)
+    near = lines[max(0, row - 3) : row + 4, tips[row] + 14 : tips[row] + 34]
+    return float(near.max(0).mean()) if near.size else 0.0
+
+
 def _plate(
-    grey: NDArray[np.float32], lines: NDArray[np.float32], tips: NDArray[np.int64], band: int, ridge: Ridge, step: float
+    grey: NDArray[np.float32], lines: NDArray[np.float32], tips: NDArray[np.int64], band: int, ridge: Ridge
 ) -> Plate:
     """Follow the ridge on to its tip and place the tip where its grey rises most steeply."""
     columns, rows = _carried_on(lines, tips, band, ridge)
     sampled = cv2.remap(
-        blurred(grey, 0.1, 1.0),
+        grey,
         columns.astype(np.float32).reshape(1, -1),
         rows.astype(np.float32).reshape(1, -1),
         cv2.INTER_LINEAR,
@@ -181,7 +189,6 @@ def _plate(
         row=ridge.middle_row,
         clarity=ridge.clarity,
         seen_share=len(ridge.rows) / (band - 2 * RIDGE_CLEARANCE_PX),
-        step_share=step,
     )
 
 

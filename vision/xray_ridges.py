@@ -167,6 +167,6 @@ def ridges_spaced(ridges: list[Ridge], band: int) -> list[Ridge]:
 
 
 def _spacing_cost(gap_px: float) -> float:
-    """0 near the usual spacing, above 1 (no plate is worth more) below 0.4 of it."""
-    ratio = gap_px / CANONICAL_SPACING_PX
-    return 0.0 if ratio > 0.7 else 0.6 * float(np.log2(0.7 / max(ratio, 0.05))) ** 2 / 0.65
+    """0 from 0.7 of the usual spacing on, 1 (more than most plates are worth) at 0.4 of it, and steeply more below."""
+    ratio = max(gap_px / CANONICAL_SPACING_PX, 0.05)
+    return 0.0 if ratio > 0.7 else float((np.log2(0.7 / ratio) / np.log2(0.7 / 0.4)) ** 2)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from lamella.web.pictures import Pictures
 from lamella.web.shapes import FaultOrder, LineNames, Obeyed, SpeedOrder
@@ -43,27 +44,27 @@ ORDER_DEADLINE_S = 5.0
 _PERSON = "anonymous"
 """Until people log in, whoever reaches the console on loopback is this person."""
 
-_FromUm = Annotated[int, Parameter(ge=0, query="from_um", description="start along the roll, as coated [µm]")]
-_ToUm = Annotated[int, Parameter(ge=0, query="to_um", description="end along the roll, as coated [µm]")]
+_FromUm = Annotated[int, QueryParameter(ge=0, name="from_um", description="start along the roll, as coated [µm]")]
+_ToUm = Annotated[int, QueryParameter(ge=0, name="to_um", description="end along the roll, as coated [µm]")]
 
 
 @get("/api/v1/line", tags=["line"])
-async def line(twin: Twin) -> LineView:
+async def line(twin: NamedDependency[Twin]) -> LineView:
     """The line as a whole: stations, current roll, counts, forecast."""
     return await twin.ask(AskLine(), LineView)
 
 
 @get("/api/v1/names", sync_to_thread=False, tags=["line"])
-def names(line_names: LineNames) -> LineNames:
+def names(line_names: NamedDependency[LineNames]) -> LineNames:
     """Stations, tags, defect classes and limits of this line, from its line model."""
     return line_names
 
 
 @get("/api/v1/rolls", tags=["rolls"])
 async def rolls(
-    twin: Twin,
-    web: Annotated[str, Parameter(description="film, anode, laminate or cathode")] = "film",
-    limit: Annotated[int, Parameter(ge=1, le=10_000)] = 200,
+    twin: NamedDependency[Twin],
+    web: Annotated[str, QueryParameter(description="film, anode, laminate or cathode")] = "film",
+    limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 200,
 ) -> RollsView:
     """All rolls of a web, newest first."""
     return await twin.ask(AskRolls(web=web, limit=limit), RollsView)
@@ -71,11 +72,11 @@ async def rolls(
 
 @get("/api/v1/rolls/{roll:str}", tags=["rolls"])
 async def roll(
-    twin: Twin,
-    roll: str,
+    twin: NamedDependency[Twin],
+    roll: FromPath[str],
     from_um: _FromUm = 0,
     to_um: _ToUm = 2**53,
-    limit: Annotated[int, Parameter(ge=1, le=100_000, description="defects at most")] = 20_000,
+    limit: Annotated[int, QueryParameter(ge=1, le=100_000, description="defects at most")] = 20_000,
 ) -> RollView:
     """The map of one roll, or of a part of it."""
     return await twin.ask(AskRoll(roll=roll, from_um=from_um, to_um=to_um, limit=limit), RollView)
@@ -83,61 +84,61 @@ async def roll(
 
 @get("/api/v1/rolls/{roll:str}/cells", tags=["rolls"])
 async def roll_cells(
-    twin: Twin,
-    roll: str,
+    twin: NamedDependency[Twin],
+    roll: FromPath[str],
     from_um: _FromUm,
     to_um: _ToUm,
-    lane: Annotated[int, Parameter(ge=0, description="0 is every lane")] = 0,
+    lane: Annotated[int, QueryParameter(ge=0, description="0 is every lane")] = 0,
 ) -> CellsOfView:
     """Which sheets, stacks and cells hold a piece of a roll, and where they are now."""
     return await twin.ask(AskCellsOf(roll=roll, from_um=from_um, to_um=to_um, lane=lane), CellsOfView)
 
 
 @get("/api/v1/cells", tags=["cells"])
-async def cells(twin: Twin, limit: Annotated[int, Parameter(ge=1, le=10_000)] = 100) -> CellsView:
+async def cells(twin: NamedDependency[Twin], limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100) -> CellsView:
     """The newest stacks and cells."""
     return await twin.ask(AskCells(limit=limit), CellsView)
 
 
 @get("/api/v1/cells/{unit:str}", tags=["cells"])
-async def cell(twin: Twin, unit: str) -> CellView:
+async def cell(twin: NamedDependency[Twin], unit: FromPath[str]) -> CellView:
     """Everything about one cell or stack: where each layer came from, what was found, what is expected."""
     return await twin.ask(AskCell(unit=unit), CellView)
 
 
 @get("/api/v1/yield", tags=["yield"])
-async def forecast(twin: Twin) -> YieldView:
+async def forecast(twin: NamedDependency[Twin]) -> YieldView:
     """Forecast of the open cells with its interval, losses by cause, lots, and the forecast's own record."""
     return await twin.ask(AskYield(), YieldView)
 
 
 @get("/api/v1/defects/{defect:str}", tags=["defects"])
-async def defect(twin: Twin, defect: str) -> DefectView:
+async def defect(twin: NamedDependency[Twin], defect: FromPath[str]) -> DefectView:
     """One defect and the cells it is in."""
     return await twin.ask(AskDefect(defect=defect), DefectView)
 
 
 @get("/api/v1/trends/{tag:str}", tags=["trends"])
 async def trend(
-    twin: Twin,
-    tag: str,
-    from_ns: Annotated[int, Parameter(ge=0, query="from_ns", description="plant time [ns since 1970, UTC]")],
-    to_ns: Annotated[int, Parameter(ge=0, query="to_ns", description="plant time [ns since 1970, UTC]")],
-    points: Annotated[int, Parameter(ge=2, le=20_000, description="points at most")] = 1000,
+    twin: NamedDependency[Twin],
+    tag: FromPath[str],
+    from_ns: Annotated[int, QueryParameter(ge=0, name="from_ns", description="plant time [ns since 1970, UTC]")],
+    to_ns: Annotated[int, QueryParameter(ge=0, name="to_ns", description="plant time [ns since 1970, UTC]")],
+    points: Annotated[int, QueryParameter(ge=2, le=20_000, description="points at most")] = 1000,
 ) -> TrendView:
     """A tag's history; minimum and maximum of each bin are kept."""
     return await twin.ask(AskTrend(tag=tag, from_ns=from_ns, to_ns=to_ns, points_count=points), TrendView)
 
 
 @get("/api/v1/pictures/{sha256:str}", tags=["defects"], media_type="image/png")
-async def picture(pictures: Pictures, sha256: str) -> Response[bytes]:
+async def picture(pictures: NamedDependency[Pictures], sha256: FromPath[str]) -> Response[bytes]:
     """An evidence picture, PNG, by its digest."""
     png = await pictures.png(sha256)
     return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=31536000, immutable"})
 
 
 @post("/api/v1/plant/speed", status_code=200, tags=["plant"])
-async def plant_speed(bus: Bus, topics: Topics, data: SpeedOrder) -> Obeyed:
+async def plant_speed(bus: NamedDependency[Bus], topics: NamedDependency[Topics], data: JSONBody[SpeedOrder]) -> Obeyed:
     """Set the speed of the simulated line."""
     identity, expires_ns = _once()
     order = SetSpeed(id=identity, person=_PERSON, expires_ns=expires_ns, speed=data.speed)
@@ -145,7 +146,7 @@ async def plant_speed(bus: Bus, topics: Topics, data: SpeedOrder) -> Obeyed:
 
 
 @post("/api/v1/plant/faults", status_code=200, tags=["plant"])
-async def plant_faults(bus: Bus, topics: Topics, data: FaultOrder) -> Obeyed:
+async def plant_faults(bus: NamedDependency[Bus], topics: NamedDependency[Topics], data: JSONBody[FaultOrder]) -> Obeyed:
     """Start a fault scenario in the simulated line."""
     identity, expires_ns = _once()
     order = InjectFault(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, cast
 
 import msgspec
 from litestar import Litestar, Request, Response, get
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import License
@@ -53,7 +52,7 @@ def healthz() -> Alive:
 
 
 @get("/readyz", sync_to_thread=False, tags=["health"])
-def readyz(hub: Hub) -> Response[Readiness]:
+def readyz(hub: NamedDependency[Hub]) -> Response[Readiness]:
     """Whether the console can answer; 503 with the reasons when it cannot."""
     reasons = hub.refusals()
     readiness = Readiness(ready=not reasons, reasons=reasons)
@@ -61,7 +60,7 @@ def readyz(hub: Hub) -> Response[Readiness]:
 
 
 @get("/metrics", sync_to_thread=False, media_type="text/plain; version=0.0.4", include_in_schema=False)
-def metrics(hub: Hub, bus: Bus) -> bytes:
+def metrics(hub: NamedDependency[Hub], bus: NamedDependency[Bus]) -> bytes:
     """Prometheus text."""
     rows = {
         "broker_connected": float(bus.connected.is_set()),
@@ -80,8 +79,11 @@ def schema(request: Request[None, None, State]) -> bytes:
     return document
 
 
-def _same(value: object) -> object:
-    return value
+def _provided(value: object) -> Provide:
+    def give() -> Any:
+        return value
+
+    return Provide(give, sync_to_thread=False)
 
 
 def application(site: Site, line: LineModel, topics: Topics, bus: Bus, hub: Hub, twin: Twin) -> Guard:
@@ -90,7 +92,7 @@ def application(site: Site, line: LineModel, topics: Topics, bus: Bus, hub: Hub,
     app = Litestar(
         route_handlers=[*API_ROUTES, *asset_routes(), healthz, readyz, metrics, live, schema],
         dependencies={
-            name: Provide(partial(_same, value), sync_to_thread=False)
+            name: _provided(value)
             for name, value in {
                 "bus": bus,
                 "hub": hub,

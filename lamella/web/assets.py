@@ -12,6 +12,7 @@ from litestar import Request, Response, get
 from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -39,7 +40,7 @@ def asset_routes() -> list[HTTPRouteHandler]:
     assets = _read(files("lamella.web") / "static", "")
 
     @get("/static/{path:path}", sync_to_thread=False, include_in_schema=False)
-    def static(path: str, request: Request[None, None, State]) -> Response[bytes]:
+    def static(path: FromPath[str], request: Request[None, None, State]) -> Response[bytes]:
         asset = assets.get(path.lstrip("/"))
         if asset is None:
             raise NotFoundException(f"no file {path} among the console's own")

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 from litestar import WebSocket, websocket
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 from msgspec import Struct
 
@@ -32,7 +33,7 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @websocket("/api/v1/ws")
-async def live(socket: WebSocket[None, None, State], hub: Hub) -> None:
+async def live(socket: WebSocket[None, None, State], hub: NamedDependency[Hub]) -> None:
     """Serve one tab until it closes."""
     await socket.accept()
     woken = asyncio.Event()

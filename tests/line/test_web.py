@@ -531,6 +531,11 @@ def test_a_record_that_leaves_a_gap_is_refused() -> None:
         WebMap.from_record(WebMapRecord(width_um=WIDTH, pieces=(first, second)))
 
 
+def test_twenty_kilometres_stretched_by_one_percent_stay_exact() -> None:
+    web, md = film(20_000 * M).stretched(0.01), np.arange(0, 20_000 * M, 999_999_937)
+    assert web.currents_um(md, 0).md_um.tolist() == [round(Fraction(int(x) * 101, 100)) for x in md]
+
+
 def test_a_piece_too_long_for_int64_is_refused_instead_of_overflowing() -> None:
     with pytest.raises(WebMapError, match="too long and too stretched for int64"):
         film(10**11).stretched(0.1)

@@ -1,0 +1,145 @@
+"""What this machine has and what the line needs, each with what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlparse
+
+from line.bundle import open_bundle
+from line.config import Site
+from line.errors import LamellaError
+from line.model import load_line
+from models.registry import resolved
+from vision.session import ModelSession
+
+State = Literal["ok", "degraded", "failed"]
+_LEAST_FREE_GB = 5.0
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The state of one thing."""
+
+    name: str
+    state: State
+    detail: str
+    next_step: str = ""
+    unreachable: bool = False
+    """A dependency that the configuration names does not answer."""
+
+
+def findings(site: Site) -> list[Finding]:
+    """Look at everything; a check that cannot be made is a finding, not an error."""
+    return [check(site) for check in _CHECKS]
+
+
+def _python(site: Site) -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    right = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return Finding(name="python", state="ok" if right else "failed", detail=version,
+                   next_step="" if right else "use Python 3.11 to 3.13")  # fmt: skip
+
+
+def _runtime(site: Site) -> Finding:
+    found = [name for name in _RUNTIMES if _version(name)]
+    if len(found) > 1:
+        return Finding(name="onnxruntime", state="failed", detail=" and ".join(found) + " are both installed",
+                       next_step="pip uninstall both, then install lamella again")  # fmt: skip
+    return Finding(name="onnxruntime", state="ok", detail=", ".join(f"{name} {_version(name)}" for name in found))
+
+
+def _line(site: Site) -> Finding:
+    try:
+        line = load_line(site.line.model)
+    except LamellaError as error:
+        return Finding(name="line model", state="failed", detail=str(error), next_step="lamella line check")
+    return Finding(name="line model", state="ok", detail=f"{line.name}, {len(line.all_tags())} tags")
+
+
+def _model(site: Site) -> Finding:
+    """Opens it as the line will, so the providers named are those it really gets."""
+    try:
+        bundle = open_bundle(resolved(site.vision.film_model, site.state_dir))
+        with ModelSession(bundle, site.vision.provider) as session:
+            providers = ", ".join(session.provenance.providers)
+    except LamellaError as error:
+        return Finding(name="film model", state="failed", detail=str(error), next_step="lamella model list")
+    return Finding(name="film model", state="ok", detail=f"{bundle.ref} {bundle.digest[:12]} on {providers}")
+
+
+def _state_dir(site: Site) -> Finding:
+    folder = site.state_dir.resolve()
+    existing = next(path for path in [folder, *folder.parents] if path.exists())
+    free_gb = shutil.disk_usage(existing).free / 1e9
+    if not os.access(existing, os.W_OK):
+        return Finding(name="state directory", state="failed", detail=f"{existing} is not writable",
+                       next_step="change its owner, or set line.state_dir")  # fmt: skip
+    if free_gb < _LEAST_FREE_GB:
+        return Finding(name="state directory", state="degraded", detail=f"{free_gb:.1f} GB free at {existing}",
+                       next_step=f"free {_LEAST_FREE_GB:.0f} GB")  # fmt: skip
+    return Finding(name="state directory", state="ok", detail=f"{folder}, {free_gb:.0f} GB free")
+
+
+def _broker(site: Site) -> Finding:
+    if site.broker.kind == "embedded":
+        return Finding(name="broker", state="ok", detail="embedded, starts with the line")
+    address = f"{site.broker.host}:{site.broker.port}"
+    if _answers(site.broker.host, site.broker.port):
+        return Finding(name="broker", state="ok", detail=address)
+    return Finding(name="broker", state="failed", detail=f"{address} does not answer", unreachable=True,
+                   next_step="start the broker, or set broker.kind to embedded")  # fmt: skip
+
+
+def _plc(site: Site) -> Finding:
+    endpoint = site.plc.endpoint
+    if not endpoint or endpoint.startswith("file:"):
+        return Finding(name="plc", state="ok", detail="the simulated line, starts with it")
+    parts = urlparse(endpoint)
+    if parts.hostname and _answers(parts.hostname, parts.port or 4840):
+        return Finding(name="plc", state="ok", detail=endpoint)
+    return Finding(name="plc", state="failed", detail=f"{endpoint} does not answer", unreachable=True,
+                   next_step="check the cable, the PLC's OPC-UA server and plc.endpoint")  # fmt: skip
+
+
+def _console(site: Site) -> Finding:
+    host, port = site.console.host, site.console.port
+    if port and _answers(host, port):
+        return Finding(name="console port", state="degraded", detail=f"{host}:{port} is in use",
+                       next_step="a line may be running; else set console.port")  # fmt: skip
+    return Finding(name="console port", state="ok", detail=f"{host}:{port}")
+
+
+def _clock(site: Site) -> Finding:
+    synchronised = Path("/run/systemd/timesync/synchronized").exists() or Path("/run/chrony").exists()
+    return Finding(name="clock", state="ok" if synchronised else "degraded",
+                   detail="synchronised" if synchronised else "no time service seen",
+                   next_step="" if synchronised else "turn on systemd-timesyncd or chrony")  # fmt: skip
+
+
+_CHECKS: tuple[Callable[[Site], Finding], ...] = (
+    _python, _runtime, _line, _model, _state_dir, _broker, _plc, _console, _clock,
+)  # fmt: skip
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return True
+    except OSError:
+        return False

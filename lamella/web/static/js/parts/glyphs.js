@@ -1,0 +1,46 @@
+// Small drawings. A state is never colour alone: it has a shape and a word.
+import { html } from "../dom.js";
+
+const PATHS = {
+  run: "M3 1.5v13l11-6.5z",
+  idle: "M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13m0 2.2a4.3 4.3 0 1 1 0 8.6 4.3 4.3 0 0 1 0-8.6",
+  held: "M2.5 1.5h4v13h-4zM9.5 1.5h4v13h-4z",
+  suspended: "M1.5 1.5h13v13h-13zM3.7 3.7v8.6h3.2V3.7zM9.1 3.7v8.6h3.2V3.7z",
+  stopped: "M2 2h12v12H2z",
+  aborted: "M3.4 1 8 5.6 12.6 1 15 3.4 10.4 8l4.6 4.6-2.4 2.4L8 10.4 3.4 15 1 12.6 5.6 8 1 3.4z",
+  complete: "M6.2 13.6 1 8.4l2-2 3.2 3.2L13 2.8l2 2z",
+  changing: "M8 1.5a6.5 6.5 0 0 1 6.2 4.6l1.5-.4-2.2 4-4-2.2 2.2-.6A4.2 4.2 0 0 0 4 6.6l-2-.9A6.5 6.5 0 0 1 8 1.5m0 13a6.5 6.5 0 0 1-6.2-4.6l-1.5.4 2.2-4 4 2.2-2.2.6A4.2 4.2 0 0 0 12 9.4l2 .9a6.5 6.5 0 0 1-6 4.2",
+  unknown: "M8 1 15 8 8 15 1 8zm0 3.2L4.2 8 8 11.8 11.8 8z",
+  square: "M1.5 1.5h13v13h-13z",
+  diamond: "M8 0 16 8 8 16 0 8z",
+  warn: "M8 1 15.5 15H.5zM7 6v4.5h2V6zm0 5.7v1.8h2v-1.8z",
+  ring: "M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13m0 2a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9",
+  dot: "M8 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8",
+  link: "M1 9.5h3v5H1zM6.5 6h3v8.5h-3zM12 1.5h3v13h-3z",
+};
+
+/** @param {{name: keyof PATHS}} props */
+export const Glyph = ({ name }) =>
+  html`<svg class="glyph" viewBox="0 0 16 16" aria-hidden="true"><path fill-rule="evenodd" d=${PATHS[name]} /></svg>`;
+
+const STATES = {
+  Execute: "run", Idle: "idle", Held: "held", Suspended: "suspended", Stopped: "stopped", Aborted: "aborted",
+  Complete: "complete",
+};
+
+/** Drawing of a PackML state. @param {string | undefined} state */
+export const stateGlyph = (state) => (state ? (STATES[state] ?? "changing") : "unknown");
+
+const ABNORMAL = { Aborted: 1, Aborting: 1, Held: 2, Holding: 2, Stopped: 2, Stopping: 2 };
+
+/** Priority of a PackML state as an alarm; 0 is none. @param {string | undefined} state */
+export const statePriority = (state) => ABNORMAL[state] ?? 0;
+
+/** @param {{priority: 1 | 2, children: any}} props */
+export const Alarm = ({ priority, children }) =>
+  html`<span class=${`alarm p${priority}`}><${Glyph} name=${priority === 1 ? "square" : "diamond"} />${priority} ${children}</span>`;
+
+const VERDICTS = { reject: "diamond", mark: "ring", review: "ring", pass: "dot", uninspected: "unknown" };
+
+/** Drawing of a defect's verdict, as on the roll map. @param {string} verdict */
+export const verdictGlyph = (verdict) => VERDICTS[verdict] ?? "unknown";

@@ -1,0 +1,360 @@
+"""A line as a twin would describe it, made up: what the console's tests are served, so that every figure is known."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import msgspec
+import numpy as np
+
+from line.bundle import ModelRef
+from line.events import (
+    CellPredicted,
+    CellTested,
+    FilmDefect,
+    LayerInspected,
+    Overhang,
+    Reason,
+    StationState,
+    Verdict,
+    YieldForecast,
+)
+from line.model import load_line
+from line.queries import (
+    AskCell,
+    AskCells,
+    AskCellsOf,
+    AskDefect,
+    AskLine,
+    AskRoll,
+    AskRolls,
+    AskTrend,
+    AskYield,
+    CellRow,
+    CellsOfView,
+    CellsView,
+    CellView,
+    DefectView,
+    FaceOrigin,
+    Freshness,
+    LaneView,
+    LayerView,
+    LineView,
+    LossRow,
+    LotYield,
+    RollRow,
+    RollsView,
+    RollView,
+    ScorePoint,
+    SheetSpan,
+    Span,
+    StationView,
+    StepView,
+    TrendView,
+    UnitOf,
+    Unknown,
+    YieldView,
+)
+
+NOW_NS = 1_795_500_000_123_456_789
+"""2026-11-24, more nanoseconds than a browser's number holds exactly."""
+HOUR_NS = 3_600_000_000_000
+ROLL = "FR-261124-1-003"
+CELL = "C-261124-0421"
+STACK = "K-261124-0421"
+KILLER = "d-0007"
+MODEL = ModelRef(name="film-candidates", version=3, digest="5c65ab26" + "0" * 56)
+STREAK_CD_UM = 112_000
+
+AnyCanned = (
+    AskLine | AskRolls | AskRoll | AskCellsOf | AskCell | AskCells | AskYield | AskDefect | AskTrend
+)  # fmt: skip
+
+
+def evidence_png() -> bytes:
+    """Grey film with one dark spot, as a camera sees it."""
+    rng = np.random.default_rng(5)
+    grey = rng.normal(128, 4, (192, 192))
+    y, x = np.mgrid[:192, :192]
+    grey -= 90 * np.exp(-((x - 100) ** 2 + (y - 92) ** 2) / 160)
+    done, png = cv2.imencode(".png", np.clip(grey, 0, 255).astype(np.uint8))
+    assert done
+    return bytes(png)
+
+
+def film_defect(
+    number: int,
+    *,
+    roll: str = ROLL,
+    md_um: int = 12_345_678,
+    cd_um: int = 80_000,
+    kind: str = "AGG",
+    verdict: Verdict = "pass",
+    size_um: float = 110.0,
+    image: str = "",
+    length_um: int = 0,
+) -> FilmDefect:
+    """One defect of the film."""
+    half = round(size_um / 2)
+    return FilmDefect(
+        at_ns=NOW_NS, simulated=True, id=f"e-{number:04d}", source="vision@test", seq=number, defect=f"d-{number:04d}",
+        roll=roll, station="S05", camera="fins-1", lane=1 if cd_um < 150_000 else 2, kind=kind, score=0.91,
+        md_start_um=md_um - half, md_end_um=md_um + max(half, length_um), cd_start_um=cd_um - half,
+        cd_end_um=cd_um + half, size_um=size_um, size_uncertainty_um=14.0, position_uncertainty_um=60.0,
+        area_um2=math.pi * half * half, contrast_bf=-0.42, contrast_df=0.18, contrast_tx=-0.31,
+        severity="A" if verdict == "reject" else "C", verdict=verdict,
+        reason="diameter 210 µm above 150 µm" if verdict == "reject" else "within limits", model=MODEL,
+        method="pixels" if image else "drawn", calibration="cal-7", recipe="AGC-1", image=image, latency_ms=84.0,
+    )  # fmt: skip
+
+
+class CannedLine:
+    """Answers questions about the made-up line; tests change `revision`, `pass_count` and the defects."""
+
+    def __init__(self, image: str = "") -> None:
+        self.model = load_line()
+        self.revision = 1_000
+        self.at_ns = NOW_NS
+        self.age_s = 0.2
+        self.passed_count = 118
+        self.states = dict.fromkeys((row.code for row in self.model.stations), "Execute")
+        self.states |= {"S10": "Held", "S13": "Idle", "S02": "Suspended"}
+        self.defects = _defects(image)
+
+    def answer(self, question: AnyCanned) -> msgspec.Struct:
+        """What the twin would say."""
+        match question:
+            case AskLine():
+                return self._line()
+            case AskRolls():
+                return self._rolls()
+            case AskRoll(roll=roll):
+                return self._roll() if roll == ROLL else Unknown(fresh=self.fresh(), detail=f"roll {roll!r} is not known")
+            case AskCellsOf():
+                return CellsOfView(
+                    fresh=self.fresh(), roll=question.roll, from_um=question.from_um, to_um=question.to_um,
+                    units=(_unit(),), complete=True,
+                )  # fmt: skip
+            case AskCell(unit=unit):
+                known = unit in {CELL, STACK}
+                return self._cell() if known else Unknown(fresh=self.fresh(), detail=f"cell {unit!r} is not known")
+            case AskCells():
+                return self._cells()
+            case AskYield():
+                return self._yield()
+            case AskDefect(defect=defect):
+                found = next((row for row in self.defects if row.defect == defect), None)
+                if found is None:
+                    return Unknown(fresh=self.fresh(), detail=f"defect {defect!r} is not known")
+                return DefectView(fresh=self.fresh(), defect=found, units=(_unit(),))
+            case AskTrend():
+                times = tuple(range(question.from_ns, question.to_ns, max(1, (question.to_ns - question.from_ns) // 50)))
+                return TrendView(
+                    fresh=self.fresh(), tag=question.tag, unit="m/min", times_ns=times,
+                    values=tuple(1 + 0.02 * math.sin(index) for index in range(len(times))),
+                )  # fmt: skip
+
+    def fresh(self) -> Freshness:
+        return Freshness(
+            revision=self.revision, at_ns=self.at_ns, age_s=self.age_s, lag_ms=12.0, parts_count=184, simulated=True
+        )
+
+    def _line(self) -> LineView:
+        return LineView(
+            fresh=self.fresh(),
+            line="line-1",
+            product="ASSB-20-AGC",
+            stations=tuple(
+                StationView(
+                    code=row.code,
+                    title=row.title,
+                    state=StationState(
+                        at_ns=self.at_ns, simulated=True, station=row.code, state=self.states[row.code],  # type: ignore[arg-type]
+                        stop_reason="sheet jam" if row.code == "S10" else "", speed=1.0, blocked=row.code == "S09",
+                        processed_count=400 + 7 * number, defective_count=number,
+                    ),
+                    abnormal_tags=("S03.PumpPressure",) if row.code == "S03" else (),
+                    units_count=(number * 5) % 17,
+                )
+                for number, row in enumerate(self.model.stations)
+            ),
+            current_roll=ROLL,
+            current_recipe="AGC-1",
+            coated_um=62_412_000,
+            inspected_um=54_380_000,
+            cells_open_count=66,
+            cells_tested_count=126,
+            cells_passed_count=self.passed_count,
+            forecast=self._forecast(),
+            services=("plant@test", "plc@test", "vision@test", "twin@test"),
+        )  # fmt: skip
+
+    def _forecast(self) -> YieldForecast:
+        return YieldForecast(
+            at_ns=self.at_ns, simulated=True, id="f-1", source="twin@test", forecast="line-0042", scope="line",
+            name="line-1", cells_count=66, expected_fraction=0.941, low_fraction=0.902, high_fraction=0.967,
+            model="kill-logistic@4", labels_count=126,
+        )  # fmt: skip
+
+    def _rolls(self) -> RollsView:
+        rows = tuple(
+            RollRow(
+                roll=f"FR-261124-1-{number:03d}", started_ns=self.at_ns - (3 - number) * 2 * HOUR_NS,
+                length_um=62_412_000 if number == 3 else 100_000_000, complete=number != 3,
+                defects_count=len(self.defects) + 20 * number, killers_count=4 + number,
+                inspected_fraction=0.87 if number == 3 else 0.998,
+            )
+            for number in (3, 2, 1)
+        )  # fmt: skip
+        return RollsView(fresh=self.fresh(), rolls=rows)
+
+    def _roll(self) -> RollView:
+        sheets = []
+        for number in range(380):
+            start = 1_000_000 + 104_000 * number
+            for lane in (1, 2):
+                stack = number // 19
+                sheets.append(
+                    SheetSpan(
+                        start, start + 102_000, lane, f"{ROLL}/{lane}/{start // 1000:06d}",
+                        f"C-261124-{400 + stack:04d}" if stack < 14 else "", 2 * (number % 19) + 1,
+                    )
+                )  # fmt: skip
+        return RollView(
+            fresh=self.fresh(),
+            roll=ROLL,
+            web="film",
+            length_um=62_412_000,
+            width_um=300_000,
+            lanes=(
+                LaneView(number=1, cd_low_um=8_000, cd_high_um=150_000),
+                LaneView(number=2, cd_low_um=150_000, cd_high_um=292_000),
+            ),
+            defects=tuple(self.defects),
+            uninspected=(Span(12_100_000, 13_020_000, "over capacity"), Span(54_380_000, 62_412_000, "not yet at the camera")),
+            streaks=(Span(31_000_000, 44_200_000, "STR at CD 112.0 mm"),),
+            sheets=tuple(sheets),
+        )
+
+    def _cell(self) -> CellView:
+        return CellView(
+            fresh=self.fresh(),
+            cell=CELL,
+            stack=STACK,
+            station="S16",
+            layers=tuple(_layer(number, self.defects) for number in range(1, 38)),
+            steps=(
+                StepView("S11", NOW_NS - 30 * HOUR_NS, NOW_NS - 29 * HOUR_NS, "", "ok", ()),
+                StepView("S13", NOW_NS - 28 * HOUR_NS, NOW_NS - 27 * HOUR_NS, "slot 4", "ok", (("S13.VesselPressure", 500.2),)),
+                StepView("S14", NOW_NS - 26 * HOUR_NS, NOW_NS - 26 * HOUR_NS + 60 * 10**9, "", "ok", ()),
+                StepView("S15", NOW_NS - 25 * HOUR_NS, NOW_NS - 25 * HOUR_NS + 90 * 10**9, "", "ok", ()),
+                StepView("S16", NOW_NS - 24 * HOUR_NS, 0, "channel 117", "ok", ()),
+            ),
+            prediction=CellPredicted(
+                at_ns=NOW_NS, simulated=True, id="p-1", source="twin@test", unit=CELL, p_pass=0.62, p_low=0.48, p_high=0.74,
+                reasons=(
+                    Reason("S05", "AGG 210 µm, layer 9", -0.31, "reject-size agglomerate in the active area"),
+                    Reason("S05", "streak, layers 9-13", -0.09, "film 8 % thin along CD 112 mm"),
+                    Reason("S11", "overhang 0.62 mm, layer 22", -0.05, "close to the lower limit 0.60 mm"),
+                    Reason("S13", "pressing", 0.02, "better than usual"),
+                ),
+                model="kill-logistic@4", labels_count=126,
+            ),
+            test=None,
+            layers_inspected_count=36,
+            film_inspected_fraction=0.984,
+        )  # fmt: skip
+
+    def _cells(self) -> CellsView:
+        rows = tuple(
+            CellRow(
+                unit=f"C-261124-{number:04d}", stack=f"K-261124-{number:04d}", station="S16" if number > 405 else "S18",
+                started_ns=NOW_NS - (430 - number) * HOUR_NS // 2, layers_count=37,
+                p_pass=0.97 - 0.03 * (number % 7), passed=None if number > 405 else number % 9 != 0,
+            )
+            for number in range(427, 395, -1)
+        )  # fmt: skip
+        return CellsView(fresh=self.fresh(), cells=rows)
+
+    def _yield(self) -> YieldView:
+        track = tuple(
+            ScorePoint(
+                NOW_NS - (72 - hour) * HOUR_NS, value := 0.945 + 0.012 * math.sin(hour / 7) - 0.03 * (hour > 60),
+                value - 0.045, min(0.995, value + 0.028),
+            )
+            for hour in range(73)
+        )  # fmt: skip
+        return YieldView(
+            fresh=self.fresh(),
+            forecast=self._forecast(),
+            lots=tuple(
+                LotYield(name=f"SB-2611{day:02d}-1", ended_ns=NOW_NS - (24 - day) * 24 * HOUR_NS, tested_count=42, passed_count=42 - day % 4)
+                for day in range(23, 15, -1)
+            ),
+            losses=(
+                LossRow("S05", "agglomerate", 1.9), LossRow("S05", "streak", 0.9), LossRow("S11", "overhang", 0.7),
+                LossRow("S05", "pinhole", 0.3), LossRow("S13", "pressing", 0.1),
+            ),
+            track=track,
+            scored_count=41,
+            inside_count=37,
+        )  # fmt: skip
+
+
+def tested() -> CellTested:
+    """An end-of-line verdict."""
+    return CellTested(
+        at_ns=NOW_NS, simulated=True, station="S18", cell=CELL, passed=False, grade="C", capacity_ah=19.2,
+        dcir_mohm=3.1, ocv_drop_mv_per_d=1.4, first_coulombic_fraction=0.861, insulation_mohm=812.0,
+        thickness_mm=4.62, mass_g=251.3, fail_codes=("OCV",),
+    )  # fmt: skip
+
+
+def _defects(image: str) -> list[FilmDefect]:
+    rng = np.random.default_rng(3)
+    kinds = ("AGG", "AGG", "PIN", "FIB", "BUB", "SCR", "CRK")
+    rows = []
+    for number in range(1, 140):
+        md_um, cd_um = int(rng.integers(200_000, 54_000_000)), int(rng.integers(9_000, 291_000))
+        rows.append(film_defect(number, md_um=md_um, cd_um=cd_um, kind=kinds[number % 7], size_um=float(rng.uniform(40, 140))))
+    for number, md_um in ((7, 20_400_000), (40, 28_250_000), (41, 36_900_000), (42, 48_100_000)):
+        rows[number - 1] = film_defect(
+            number, md_um=md_um, cd_um=61_000 + 50_000 * (number % 4), verdict="reject", size_um=210, image=image
+        )
+    rows[60] = film_defect(61, md_um=40_000_000, cd_um=220_000, verdict="mark", size_um=149)
+    rows.append(film_defect(200, md_um=31_000_000, cd_um=STREAK_CD_UM, kind="STR", verdict="mark", size_um=260, length_um=13_200_000))
+    return rows
+
+
+def _layer(number: int, defects: list[FilmDefect]) -> LayerView:
+    kind = "laminate" if number % 2 else "cathode"
+    start = 20_350_000 + 104_000 * number
+    faces: tuple[FaceOrigin, ...] = ()
+    if kind == "laminate":
+        faces = tuple(
+            FaceOrigin(
+                face=face, roll=ROLL, lane=1, start_um=start, end_um=start + 102_000,
+                inspected_fraction=0.7 if number == 31 else 1.0, defects=tuple(defects[6:7]) if number == 9 and face == "top" else (),
+            )
+            for face in ("top", "bottom")
+        )  # fmt: skip
+    low = 620.0 if number == 22 else 910.0 + 17 * math.sin(number)
+    overhangs = () if kind == "laminate" else tuple(
+        Overhang(f"{corner}{axis}", low + 30 * corner, 22.0) for corner in (1, 2, 3, 4) for axis in "xy"
+    )
+    inspection = LayerInspected(
+        at_ns=NOW_NS, simulated=True, stack=STACK, layer=number, station="S12", kind=kind,  # type: ignore[arg-type]
+        overhangs=overhangs, offset_x_um=40 * math.sin(number), offset_y_um=35 * math.cos(2 * number), rotation_urad=120.0,
+        verdict="pass", reason="within limits", method="pixels",
+    )  # fmt: skip
+    return LayerView(
+        layer=number, kind=kind, sheet=f"{ROLL}/1/{start // 1000:06d}", placed_ns=NOW_NS - 30 * HOUR_NS + number * 10**10,
+        faces=faces, inspection=None if number == 3 else inspection,
+    )  # fmt: skip
+
+
+def _unit() -> UnitOf:
+    return UnitOf(
+        sheet=f"{ROLL}/1/020400", lane=1, stack=STACK, cell=CELL, layer=9, face="top", station="S16", outcome="ok", p_pass=0.62
+    )

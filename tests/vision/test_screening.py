@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.vision.made_film import MadeFilm, Planted, metal, pinhole, streak
+from vision.gates import FilmLook, Gates, learnt_look, limits_for
+from vision.screening import Screened, Spot, StreakMemory, screened
+
+AREA_M2 = 3000 * 256 * (20e-6) ** 2
+
+
+@pytest.fixture(scope="module")
+def look(good_strips: list[NDArray[np.uint8]]) -> FilmLook:
+    return learnt_look(good_strips)
+
+
+@pytest.fixture
+def gates(look: FilmLook) -> Gates:
+    return Gates(look, limits_for(look, candidates_per_m2=20, streaks_per_m2=0.1, pixel_um=20), margin_px=40)
+
+
+def found_in(strip: NDArray[np.uint8], gates: Gates, memory: StreakMemory | None = None, most: int = 200) -> Screened:
+    return screened(strip, gates, memory or StreakMemory(), most_spots=most)
+
+
+def covers(spot: Spot, row: float, column: float) -> bool:
+    return spot.row_start - 4 <= row <= spot.row_end + 4 and spot.column_start - 4 <= column <= spot.column_end + 4
+
+
+def test_sound_film_gives_about_as_many_candidates_as_the_budget_allows(film: MadeFilm, look: FilmLook) -> None:
+    gates = Gates(look, limits_for(look, candidates_per_m2=100, streaks_per_m2=0.1, pixel_um=20))
+    count = sum(found_in(film.planes(1000 + seed), gates).found_count for seed in range(40))
+    expected = 100 * 40 * AREA_M2
+    assert count <= 3 * expected + 5
+
+
+@pytest.mark.parametrize("row", [0, 1, 128, 254, 255])
+def test_a_pinhole_of_40_um_is_found_anywhere_in_the_strip(film: MadeFilm, gates: Gates, row: int) -> None:
+    found = found_in(film.planes(60, [pinhole(row + 0.5, 777.3, 40)]), gates)
+    assert any(covers(spot, row, 777) for spot in found.spots)
+
+
+def test_a_metal_particle_is_found(film: MadeFilm, gates: Gates) -> None:
+    found = found_in(film.planes(61, [metal(100, 2000, 60)]), gates)
+    assert covers(found.spots[0], 100, 2000)
+
+
+def test_a_cloud_fainter_than_the_grain_is_found_by_its_size(film: MadeFilm, gates: Gates) -> None:
+    cloud = Planted(row=128, column=1500, width_px=150, height_px=150, contrast=(-0.04, 0.0, -0.05))
+    found = found_in(film.planes(62, [cloud]), gates)
+    assert any(covers(spot, 128, 1500) and spot.test == "map" for spot in found.spots)
+
+
+def test_a_streak_is_one_spot_of_the_strips_length(film: MadeFilm, gates: Gates) -> None:
+    found = found_in(film.planes(63, [streak(1200, 300)]), gates)
+    assert [spot.test for spot in found.spots] == ["streak"]
+    spot = found.spots[0]
+    assert (spot.row_start, spot.row_end) == (0, 256)
+    assert spot.column_start - 8 <= 1192.5 and spot.column_end + 8 >= 1207.5
+
+
+def test_a_pinhole_in_a_streak_is_found_beside_it(film: MadeFilm, gates: Gates) -> None:
+    found = found_in(film.planes(64, [streak(1200, 300), pinhole(60, 1200, 100)]), gates)
+    assert {spot.test for spot in found.spots} >= {"streak", "map"}
+    assert any(spot.test != "streak" and covers(spot, 60, 1200) for spot in found.spots)
+
+
+def test_a_streak_too_faint_for_one_strip_is_found_in_sixteen(film: MadeFilm, look: FilmLook) -> None:
+    noisy = replace(look, streak_sigma=look.streak_sigma * 4)
+    gates = Gates(noisy, limits_for(noisy, candidates_per_m2=20, streaks_per_m2=0.1, pixel_um=20))
+    memory = StreakMemory()
+    faint = [streak(1200, 300, 0.2)]
+    assert not found_in(film.planes(70, faint), gates, memory).spots
+    results = [found_in(film.planes(71 + number, faint), gates, memory) for number in range(17)]
+    lines = [spot for result in results for spot in result.spots if spot.test == "streak"]
+    assert lines
+    assert covers(lines[0], 128, 1200)
+    assert lines[0].strips_count > 1
+
+
+def test_the_edge_margin_is_not_judged(film: MadeFilm, gates: Gates) -> None:
+    assert not found_in(film.planes(65, [pinhole(100, 20, 200), pinhole(100, 2985, 200)]), gates).spots
+
+
+def test_neighbouring_defects_stay_apart(film: MadeFilm, gates: Gates) -> None:
+    found = found_in(film.planes(66, [pinhole(100, 1000, 60), pinhole(100, 1030, 60)]), gates)
+    assert len(found.spots) == 2
+
+
+def test_more_spots_than_allowed_are_counted_and_the_strongest_kept(film: MadeFilm, gates: Gates) -> None:
+    holes = [pinhole(20 + 25 * (k % 9), 100 + 70 * (k // 9), 40 + k) for k in range(90)]
+    found = found_in(film.planes(67, holes), gates, most=30)
+    assert found.found_count >= 85
+    assert len(found.spots) == 30
+    assert min(spot.strength for spot in found.spots) > 2
+
+
+def test_a_strip_that_is_different_all_over_is_crowded(film: MadeFilm, gates: Gates) -> None:
+    assert found_in(MadeFilm(lamp=(0.6, 1.0, 1.0)).planes(68), gates).crowded
+    assert not found_in(film.planes(68), gates).crowded
+
+
+def test_a_lamp_that_differs_slightly_raises_no_alarm(gates: Gates) -> None:
+    found = found_in(MadeFilm(lamp=(0.98, 1.0, 1.02)).planes(69), gates)
+    assert found.found_count <= 1
+    assert found.gain == pytest.approx([0.98, 1.0, 1.02], abs=0.005)
+
+
+def test_a_short_strip_is_screened_too(film: MadeFilm, gates: Gates) -> None:
+    short = film.planes(75, [pinhole(20, 900, 80)])[:, :40]
+    found = found_in(np.ascontiguousarray(short), gates)
+    assert any(covers(spot, 20, 900) for spot in found.spots)

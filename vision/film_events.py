@@ -1,0 +1,152 @@
+"""From pixels of a strip to messages about a roll: where MD and CD come from, and how the events are filled."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from line.bundle import ModelRef
+from line.events import FilmDefect, StripInspected
+from line.frames import StripHeader
+from line.ids import event_id
+from line.model import Camera
+from vision.candidates import Classified
+from vision.measure import Measured
+from vision.pyramid import QUARTER
+from vision.screening import Screened, Spot
+from vision.tracks import Sighting, Track
+from vision.verdict import Finding, Judgement
+
+State = Literal["inspected", "over_capacity", "learning", "unreadable"]
+
+
+def md_start_um(camera: Camera, header: StripHeader) -> int:
+    """As-coated position of a strip's first line: web travel less the way from the die lip to the camera."""
+    return header.encoder_um - (camera.position_um or 0)
+
+
+def sighting(camera: Camera, header: StripHeader, spot: Spot, said: Classified, sized: Measured) -> Sighting:
+    """What a strip shows of a defect, on the roll."""
+    pixel, start = camera.pixel_um, md_start_um(camera, header)
+    # A streak found in the mean of several strips began that many strips ago.
+    before = round((spot.strips_count - 1) * header.lines * pixel) if spot.test == "streak" else 0
+    bf, df, tx = sized.contrast
+    return Sighting(
+        kind=said.kind,
+        score=min(1.0, max(0.0, said.score)),
+        md_start_um=start + round(sized.row_start * pixel) - before,
+        md_end_um=start + round(sized.row_end * pixel),
+        cd_start_um=camera.cd_start_um + round(sized.column_start * pixel),
+        cd_end_um=camera.cd_start_um + round(sized.column_end * pixel),
+        size_um=sized.size_um,
+        size_uncertainty_um=sized.size_uncertainty_um,
+        position_uncertainty_um=sized.position_uncertainty_um,
+        area_um2=sized.area_um2,
+        contrast=(bf, df, tx),
+        from_start=spot.row_start == 0,
+        to_end=spot.row_end >= header.lines // QUARTER * QUARTER,
+    )
+
+
+def finding_of(sight: Sighting, lane: int) -> Finding:
+    """What the accept rules need to know of a defect."""
+    return Finding(
+        kind=sight.kind,
+        size_um=sight.size_um,
+        size_uncertainty_um=sight.size_uncertainty_um,
+        contrast_tx=sight.contrast[2],
+        md_um=(sight.md_start_um + sight.md_end_um) // 2,
+        cd_start_um=sight.cd_start_um,
+        cd_end_um=sight.cd_end_um,
+        lane=lane,
+    )
+
+
+def defect_event(
+    camera: Camera,
+    header: StripHeader,
+    track: Track,
+    lane: int,
+    judgement: Judgement,
+    model: ModelRef,
+    latency_ms: float,
+) -> FilmDefect:
+    """The message about a defect as far as it is known after a strip; the same strip gives the same id."""
+    sight = track.sight
+    return FilmDefect(
+        at_ns=header.at_ns,
+        simulated=header.simulated,
+        id=event_id(header.at_ns, f"{track.defect}/{track.revision}"),
+        defect=track.defect,
+        revision=track.revision,
+        roll=header.roll,
+        station=camera.station,
+        camera=camera.id,
+        lane=lane,
+        kind=sight.kind,
+        score=sight.score,
+        md_start_um=sight.md_start_um,
+        md_end_um=sight.md_end_um,
+        cd_start_um=sight.cd_start_um,
+        cd_end_um=sight.cd_end_um,
+        size_um=round(sight.size_um, 1),
+        size_uncertainty_um=round(sight.size_uncertainty_um, 1),
+        position_uncertainty_um=round(sight.position_uncertainty_um, 1),
+        area_um2=round(sight.area_um2, 1),
+        contrast_bf=round(sight.contrast[0], 4),
+        contrast_df=round(sight.contrast[1], 4),
+        contrast_tx=round(sight.contrast[2], 4),
+        severity=judgement.severity,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        model=model,
+        method="pixels",
+        recipe=header.recipe,
+        image=track.image,
+        latency_ms=latency_ms,
+    )
+
+
+def strip_event(
+    camera: Camera,
+    header: StripHeader,
+    state: State,
+    found: Screened | None,
+    *,
+    margin_um: int,
+    defects_count: int,
+    model: ModelRef,
+    providers: tuple[str, ...],
+    latency_ms: float,
+) -> StripInspected:
+    """The message that a strip was looked at, or why not; CD covers what was judged.
+
+    Args:
+        found: of the strip; None when it was not looked at.
+        margin_um: at either edge, that was not judged.
+    """
+    start = md_start_um(camera, header)
+    bf, df, tx = (round(value, 2) for value in found.mean_grey) if found else (0.0, 0.0, 0.0)
+    return StripInspected(
+        at_ns=header.at_ns,
+        simulated=header.simulated,
+        id=event_id(header.at_ns, f"strip/{camera.id}/{header.roll}/{header.strip}"),
+        roll=header.roll,
+        station=camera.station,
+        camera=camera.id,
+        strip=header.strip,
+        md_start_um=start,
+        md_end_um=start + round(header.lines * camera.pixel_um),
+        cd_start_um=camera.cd_start_um + margin_um,
+        cd_end_um=camera.cd_start_um + round(camera.width_px * camera.pixel_um) - margin_um,
+        state=state,
+        candidates_count=found.found_count if found else 0,
+        defects_count=defects_count,
+        missed_lines_count=header.missed_lines_count,
+        mean_grey_bf=bf,
+        mean_grey_df=df,
+        mean_grey_tx=tx,
+        model=model,
+        method="pixels",
+        providers=providers,
+        latency_ms=latency_ms,
+    )

@@ -1,0 +1,252 @@
+"""One strip of film in, what was found on it out. Pure but for the session it calls and the pictures it stores.
+
+The first strips are kept until good film is learnt from them and are inspected then, so that no film goes by unseen;
+only where they cannot be learnt from are they reported as `learning`, which does not count as inspected.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from line.errors import FrameError, UnusableFrameError
+from line.events import FilmDefect, StripInspected
+from line.evidence import Evidence
+from line.frames import StripHeader
+from line.ids import event_id
+from line.model import Camera, LineModel
+from vision.candidates import CHANNELS, CLEAN, Classified, Classifier, patch
+from vision.film_events import State, defect_event, finding_of, sighting, strip_event
+from vision.gates import Gates, learnt_look, limits_for
+from vision.measure import Optics, measured
+from vision.pictures import evidence_png
+from vision.screening import Screened, Spot, StreakMemory, screened
+from vision.tracks import Track, begun, continued, joined
+from vision.verdict import Judge
+
+log = logging.getLogger(__name__)
+
+LEARNING_STRIPS = 8
+LEAST_LINES = 8
+EDGE_MARGIN_UM = 1_500
+"""At either edge of the coat that is not judged: the web wanders by some tenths of a millimetre, and no sheet is cut
+from there."""
+PICTURE_EVERY = 10
+"""Revisions of a defect that goes on between two pictures of it."""
+
+_MOST_CANDIDATES_PER_M2 = 100.0
+_STREAK_SHARE = 0.2
+"""Of the budget for false alarms; nothing sorts out after the column test."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripResult:
+    """What is known of one strip."""
+
+    strip: StripInspected
+    defects: tuple[FilmDefect, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Strip:
+    """A strip in work."""
+
+    header: StripHeader
+    planes: NDArray[np.uint8]
+
+
+class StripInspector:
+    """Inspects the strips of one film camera, in order."""
+
+    def __init__(
+        self,
+        line: LineModel,
+        camera: Camera,
+        classifier: Classifier,
+        *,
+        now_ns: Callable[[], int],
+        evidence: Evidence | None = None,
+        false_alarms_per_m2: float = 0.5,
+        most_candidates: int = 200,
+        learning_strips: int = LEARNING_STRIPS,
+    ) -> None:
+        """Inspect what a camera takes.
+
+        Args:
+            line: the line model.
+            camera: row of the camera, a film camera with a web and a position.
+            classifier: of the candidates.
+            now_ns: wall clock, for latencies.
+            evidence: where pictures go; None keeps none.
+            false_alarms_per_m2: budget that sets the gates.
+            most_candidates: cap per strip.
+            learning_strips: to learn good film from.
+
+        Raises:
+            BundleError: the classifier was trained at another pixel pitch than the camera's.
+        """
+        classifier.bundle.require_fit(task="film-candidates", um_per_px=camera.pixel_um)
+        self._line = line
+        self._camera = camera
+        self._web = camera.web or "film"
+        self._classifier = classifier
+        self._now_ns = now_ns
+        self._evidence = evidence
+        self._false_alarms_per_m2 = false_alarms_per_m2
+        self._most_candidates = most_candidates
+        self._learning_strips = learning_strips
+        self._optics = Optics(pixel_um=camera.pixel_um)
+        self._judge = Judge(line, self._web)
+        self._measures = {row.code: row.size_measure for row in line.defects}
+        self._margin_um = min(EDGE_MARGIN_UM, round(0.02 * camera.width_px * camera.pixel_um))
+        self._waiting: list[_Strip] = []
+        self._gates: Gates | None = None
+        self._memory = StreakMemory()
+        self._tracks: list[Track] = []
+        self._roll = ""
+        self._last_strip = -2
+
+    @property
+    def learning(self) -> bool:
+        """Whether good film is still being learnt."""
+        return self._gates is None
+
+    def inspect(self, header: StripHeader, planes: NDArray[np.uint8]) -> list[StripResult]:
+        """Results that are due after a strip: none while learning, then those of all strips that waited.
+
+        Args:
+            header: of the strip.
+            planes: shape (channels, lines, width); must stay as they are until their result is out.
+
+        Raises:
+            FrameError: not a strip of this camera.
+        """
+        strip = self._strip(header, planes)
+        if self._gates is not None:
+            return [self._inspected(strip, self._gates)]
+        self._waiting.append(strip)
+        return self.finish() if len(self._waiting) >= self._learning_strips else []
+
+    def finish(self) -> list[StripResult]:
+        """Learn from what has come so far and give the results that wait: for the end of a source."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return []
+        usual = max(len(strip.planes[0]) for strip in waiting)
+        try:
+            look = learnt_look([strip.planes for strip in waiting if len(strip.planes[0]) == usual])
+        except UnusableFrameError as error:
+            log.warning("%s: %s", self._camera.id, error)
+            return [self._unseen(strip.header, "learning") for strip in waiting]
+        passed = self._classifier.passed_fraction()
+        limits = limits_for(
+            look,
+            candidates_per_m2=min((1 - _STREAK_SHARE) * self._false_alarms_per_m2 / passed, _MOST_CANDIDATES_PER_M2),
+            streaks_per_m2=_STREAK_SHARE * self._false_alarms_per_m2,
+            pixel_um=self._camera.pixel_um,
+        )
+        self._gates = Gates(look, limits, margin_px=round(self._margin_um / self._camera.pixel_um))
+        log.info("%s: good film learnt from %d strips, gates at %s sigma", self._camera.id, len(waiting), limits.pixel)
+        return [self._inspected(strip, self._gates) for strip in waiting]
+
+    def unreadable(self, header: StripHeader) -> StripResult:
+        """The result of a strip whose header is all there is of it."""
+        return self._unseen(header, "unreadable")
+
+    def _strip(self, header: StripHeader, planes: NDArray[np.uint8]) -> _Strip:
+        expected = (len(CHANNELS), header.lines, self._camera.width_px)
+        if header.channels != CHANNELS or planes.shape != expected:
+            raise FrameError(
+                f"{header.camera} strip {header.strip} of {header.roll}: planes {planes.shape} of "
+                f"{', '.join(header.channels)}, expected {expected} of {', '.join(CHANNELS)}: check the camera's row"
+            )
+        if header.lines < LEAST_LINES:
+            raise FrameError(
+                f"{header.camera} strip {header.strip} of {header.roll}: {header.lines} lines, {LEAST_LINES} needed"
+            )
+        if abs(header.pixel_um / self._camera.pixel_um - 1) > 0.001:
+            raise FrameError(
+                f"{header.camera} strip {header.strip} of {header.roll}: pixel of {header.pixel_um:g} µm, the line "
+                f"model says {self._camera.pixel_um:g} µm: calibrate the camera or mend its row"
+            )
+        return _Strip(header=header, planes=np.asarray(planes))
+
+    def _inspected(self, strip: _Strip, gates: Gates) -> StripResult:
+        header = strip.header
+        if header.roll != self._roll:
+            self._begin(header.roll)
+        elif header.strip != self._last_strip + 1:
+            self._tracks, self._memory = [], StreakMemory()
+        self._last_strip = header.strip
+        found = screened(strip.planes, gates, self._memory, most_spots=self._most_candidates)
+        over = found.crowded or found.found_count > self._most_candidates
+        classes = self._classes(strip, found, gates)
+        defects = tuple(
+            self._seen(strip, found, gates, spot, said)
+            for spot, said in zip(found.spots, classes, strict=True)
+            if said.kind != CLEAN
+        )
+        self._tracks = [track for track in self._tracks if track.strip == header.strip and track.sight.to_end]
+        event = self._event(header, "over_capacity" if over else "inspected", found, len(defects))
+        return StripResult(strip=event, defects=defects)
+
+    def _begin(self, roll: str) -> None:
+        self._roll, self._tracks, self._memory = roll, [], StreakMemory()
+        self._judge.forget()
+
+    def _classes(self, strip: _Strip, found: Screened, gates: Gates) -> list[Classified]:
+        if not found.spots:
+            return []
+        patches = np.stack([patch(strip.planes, found, gates, spot) for spot in found.spots])
+        classes = self._classifier.classify(patches)
+        return [
+            # The mean over a whole strip shows lines that a picture of some of it does not.
+            Classified(kind="STR", score=1 - said.score) if said.kind == CLEAN and spot.test == "streak" else said
+            for spot, said in zip(found.spots, classes, strict=True)
+        ]
+
+    def _seen(self, strip: _Strip, found: Screened, gates: Gates, spot: Spot, said: Classified) -> FilmDefect:
+        """The defect that a spot shows: a new one, or a known one that goes on."""
+        header = strip.header
+        sized = measured(strip.planes, found, gates, spot, self._judge.row(said.kind), self._optics)
+        sight = sighting(self._camera, header, spot, said, sized)
+        track = continued(self._tracks, sight, header.strip)
+        again = track is not None
+        if track is None:
+            place = f"{header.camera}/{header.roll}/{header.strip}/{spot.row_start}/{spot.column_start}"
+            track = begun(event_id(header.at_ns, place), sight, header.strip)
+            self._tracks.append(track)
+        else:
+            joined(track, sight, header.strip, self._measures)
+        if self._evidence and (track.revision == 1 or track.revision % PICTURE_EVERY == 0):
+            track.image = self._evidence.put(evidence_png(strip.planes, found, gates, spot))
+        lane = self._line.lane_at(self._web, (track.sight.cd_start_um + track.sight.cd_end_um) // 2)
+        judgement = self._judge.judged(finding_of(track.sight, lane), again=again)
+        return defect_event(
+            self._camera, header, track, lane, judgement, self._classifier.bundle.ref, self._latency_ms(header)
+        )
+
+    def _unseen(self, header: StripHeader, state: State) -> StripResult:
+        return StripResult(strip=self._event(header, state), defects=())
+
+    def _event(
+        self, header: StripHeader, state: State, found: Screened | None = None, defects_count: int = 0
+    ) -> StripInspected:
+        return strip_event(
+            self._camera,
+            header,
+            state,
+            found,
+            margin_um=self._margin_um,
+            defects_count=defects_count,
+            model=self._classifier.bundle.ref,
+            providers=self._classifier.providers,
+            latency_ms=self._latency_ms(header),
+        )
+
+    def _latency_ms(self, header: StripHeader) -> float:
+        return round(max(0, self._now_ns() - header.wall_ns) / 1e6, 2)

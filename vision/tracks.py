@@ -1,0 +1,117 @@
+"""Defects that reach from one strip into the next: one defect with a growing revision, not one per strip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import hypot, pi, sqrt
+
+from line.defect_rows import SizeMeasure
+
+_REACH_UM = 100
+"""How far to the side a line may go on in the next strip: five pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A defect as seen in one strip, on the roll [µm]."""
+
+    kind: str
+    score: float
+    md_start_um: int
+    md_end_um: int
+    cd_start_um: int
+    cd_end_um: int
+    size_um: float
+    size_uncertainty_um: float
+    position_uncertainty_um: float
+    area_um2: float
+    contrast: tuple[float, float, float]
+    from_start: bool
+    """It reaches the strip's first line."""
+    to_end: bool
+    """It reaches the strip's last line."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Track:
+    """What is known of a defect after all its sightings."""
+
+    defect: str
+    sight: Sighting
+    """All sightings as one."""
+    revision: int = 1
+    image: str = ""
+    strip: int
+    scores: dict[str, float] = field(default_factory=dict)
+    """Sum of the scores of each class, weighted by the film it was seen on."""
+
+
+def begun(defect: str, sight: Sighting, strip: int) -> Track:
+    """The track of a defect seen for the first time."""
+    length = max(1, sight.md_end_um - sight.md_start_um)
+    return Track(defect=defect, sight=sight, strip=strip, scores={sight.kind: sight.score * length})
+
+
+def continued(tracks: Sequence[Track], sight: Sighting, strip: int) -> Track | None:
+    """The defect that a sighting goes on with: one that left the strip before where this one enters."""
+    if not sight.from_start:
+        return None
+    for track in tracks:
+        reaches = track.sight.to_end and track.strip == strip - 1
+        beside = max(sight.cd_start_um - track.sight.cd_end_um, track.sight.cd_start_um - sight.cd_end_um)
+        if reaches and beside <= _REACH_UM:
+            return track
+    return None
+
+
+def joined(track: Track, sight: Sighting, strip: int, measures: dict[str, SizeMeasure]) -> None:
+    """Take another sighting into a track: its extent grows, its class is the one that more film speaks for.
+
+    Args:
+        track: is changed.
+        sight: in the strip after the track's last.
+        strip: number of that strip.
+        measures: size measure of each class; one that is not in it is measured by diameter.
+    """
+    old, length = track.sight, max(1, sight.md_end_um - sight.md_start_um)
+    track.scores[sight.kind] = track.scores.get(sight.kind, 0.0) + sight.score * length
+    kind = max(track.scores, key=lambda name: (track.scores[name], name))
+    total = sum(track.scores.values())
+    before = max(1, old.md_end_um - old.md_start_um)
+    md_start, md_end = min(old.md_start_um, sight.md_start_um), max(old.md_end_um, sight.md_end_um)
+    measure = measures.get(kind, "diameter")
+    # The end of a line is where it moved to; a blob is as wide as it was at its widest.
+    moving = measure in {"width", "height"}
+    cd_start = sight.cd_start_um if moving else min(old.cd_start_um, sight.cd_start_um)
+    cd_end = sight.cd_end_um if moving else max(old.cd_end_um, sight.cd_end_um)
+    area = old.area_um2 + sight.area_um2
+    match measure:
+        case "width" | "height":
+            size = (old.size_um * before + sight.size_um * length) / (before + length)
+        case "length":
+            size = hypot(md_end - md_start, cd_end - cd_start)
+        case "diameter":
+            size = max(sqrt(4 / pi * area), old.size_um, sight.size_um)
+    weights = (before / (before + length), length / (before + length))
+    track.sight = Sighting(
+        kind=kind,
+        score=min(1.0, track.scores[kind] / total * max(old.score, sight.score)),
+        md_start_um=md_start,
+        md_end_um=md_end,
+        cd_start_um=cd_start,
+        cd_end_um=cd_end,
+        size_um=size,
+        size_uncertainty_um=max(old.size_uncertainty_um, sight.size_uncertainty_um),
+        position_uncertainty_um=max(old.position_uncertainty_um, sight.position_uncertainty_um),
+        area_um2=area,
+        contrast=(
+            weights[0] * old.contrast[0] + weights[1] * sight.contrast[0],
+            weights[0] * old.contrast[1] + weights[1] * sight.contrast[1],
+            weights[0] * old.contrast[2] + weights[1] * sight.contrast[2],
+        ),
+        from_start=old.from_start,
+        to_end=sight.to_end,
+    )
+    track.strip = strip
+    track.revision += 1
