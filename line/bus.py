@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -42,11 +43,47 @@ class Message(Struct, frozen=True):
     receipt: int
 
 
+class _Receipts:
+    """Acknowledges messages in the order they came, whenever each becomes safe.
+
+    MQTT wants that order [MQTT-4.6.0-2]; a broker (rumqttd) hangs up on a client that acknowledges an answer before an
+    older event. Receipts are our own numbers: packet identifiers are used again after a reconnect.
+    """
+
+    def __init__(self, client: mqtt.Client) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._waiting: dict[int, tuple[int, bool]] = {}
+        self._count = 0
+
+    def arrived(self, mid: int) -> int:
+        with self._lock:
+            self._count += 1
+            self._waiting[self._count] = (mid, False)
+            return self._count
+
+    def safe(self, receipt: int) -> None:
+        """Acknowledge this one as soon as all older ones are. One of an earlier connection comes again by itself."""
+        with self._lock:
+            if receipt not in self._waiting:
+                return
+            self._waiting[receipt] = (self._waiting[receipt][0], True)
+            while self._waiting and (oldest := next(iter(self._waiting.items())))[1][1]:
+                del self._waiting[oldest[0]]
+                self._client.ack(oldest[1][0], 1)
+
+    def forget(self) -> None:
+        """The connection ended: the broker sends again what it has no acknowledgement of."""
+        with self._lock:
+            self._waiting.clear()
+
+
 class Bus:
     """A connection to the broker. Made by `connect`."""
 
     def __init__(self, client: mqtt.Client, client_id: str, loop: asyncio.AbstractEventLoop) -> None:
         self._client = client
+        self._receipts = _Receipts(client)
         self._loop = loop
         self._client_id = client_id
         self._heard: asyncio.Queue[Message] = asyncio.Queue(4 * UNACKNOWLEDGED_LIMIT)
@@ -95,7 +132,7 @@ class Bus:
     def acknowledge(self, message: Message) -> None:
         """Tell the broker that a message is safe with us."""
         if message.receipt:
-            self._client.ack(message.receipt, 1)
+            self._receipts.safe(message.receipt)
 
     async def ask(self, topic: str, payload: bytes, *, deadline_s: float = 5.0) -> bytes:
         """Ask a question and return the answer.
@@ -143,6 +180,7 @@ class Bus:
     def _on_disconnect(
         self, _client: mqtt.Client, _data: object, _flags: mqtt.DisconnectFlags, code: ReasonCode, _properties: object
     ) -> None:
+        self._receipts.forget()
         self._soon(self.connected.clear)
         log.info("%s: disconnected from the broker: %s", self._client_id, code)
 
@@ -156,18 +194,18 @@ class Bus:
         if future is not None and not future.done():
             future.set_result(None)
 
-    def _on_message(self, client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         properties = message.properties
         correlation = getattr(properties, "CorrelationData", b"")
+        receipt = self._receipts.arrived(message.mid) if message.qos else 0
         if message.topic == self._reply_topic:
-            client.ack(message.mid, message.qos)
+            self._receipts.safe(receipt)
             self._soon(self._answered, correlation, message.payload)
         elif message.topic in self._handlers:
-            client.ack(message.mid, message.qos)
+            self._receipts.safe(receipt)
             reply_to = getattr(properties, "ResponseTopic", "")
             self._soon(self._handle, message.topic, message.payload, reply_to, correlation)
         else:
-            receipt = message.mid if message.qos else 0
             self._soon(self._queue, Message(message.topic, bytes(message.payload), message.retain, receipt))
 
     def _queue(self, message: Message) -> None:

@@ -6,6 +6,7 @@ LamellaError
 ├── LinkError              a wire is down                                     retry: yes, with back-off
 │   ├── BrokerError        MQTT broker unreachable or refusing
 │   ├── PlcError           OPC-UA server unreachable or refusing
+│   ├── HistorianError     tag history cannot be written or read              retry: yes, the journal keeps what waits
 │   └── DeadlineError      nobody answered a question in time                 retry: yes, once the other side is up
 ├── JournalError           the journal cannot be written or read              retry: no, the disk needs attention
 ├── MessageError           a message on a wire does not follow its type       retry: no, the sender is wrong
@@ -50,6 +51,10 @@ class BrokerError(LinkError):
 
 class PlcError(LinkError):
     """The OPC-UA server is unreachable or refuses us."""
+
+
+class HistorianError(LinkError):
+    """The historian cannot be written or read."""
 
 
 class DeadlineError(LinkError):

@@ -7,6 +7,7 @@ delivered, so that a lost last event is a hole too.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from line import events
-from line.bus import Bus
+from line.bus import Bus, Message
 from line.errors import DeadlineError, MessageError
 from line.events import AnyEvent, Heartbeat
 from line.holes import Sequence
@@ -64,8 +65,11 @@ class Hearing:
         self._count = count
         self._beat = beat
         self._sequences: dict[str, Sequence] = {}
-        self._asked_s: dict[str, float] = {}
+        self._asked: dict[str, tuple[int, float]] = {}
+        """How far a source was complete when it was asked last, and when that was."""
         self._moved_s = 0.0
+        self._hearing: asyncio.Task[list[Message]] | None = None
+        self._asking: asyncio.Task[list[bytes]] | None = None
         self.everything = False
         """Whether every class is subscribed: only then is a hole a loss."""
 
@@ -74,20 +78,68 @@ class Hearing:
 
         What a source numbered and we did not hear is asked for, so a broker may forget. Events without a number,
         such as heartbeats, are worth nothing tomorrow: they are passed on and not kept.
+
+        Hearing goes on while a question is out: its answer comes behind the messages that we have not acknowledged.
         """
         while True:
-            messages = await self._bus.heard()
-            found = self._understood([message.payload for message in messages])
-            fresh = await self._kept(found)
-            for message in messages:
-                self._bus.acknowledge(message)
+            self._hearing = self._hearing or asyncio.create_task(self._bus.heard(), name="hear")
+            waits = {self._hearing, self._asking} if self._asking else {self._hearing}
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if self._hearing.done():
+                messages, self._hearing = self._hearing.result(), None
+                found = self._understood([message.payload for message in messages])
+                fresh = await self._kept(found)
+                for message in messages:
+                    self._bus.acknowledge(message)
+                passing = [event for event, _ in found.values() if not event.seq]
+                if fresh or passing:
+                    yield fresh + passing
+            if self._asking and self._asking.done():
+                payloads, self._asking = self._asking.result(), None
+                fresh = await self._kept(self._understood(payloads))
+                self._count("events_caught_up_total", len(fresh))
+                if fresh:
+                    yield fresh
+            if self.everything and self._asking is None:
+                self._asking = self._next_question()
+            await self._remember()
             self._beat("hear")
-            passing = [event for event, _ in found.values() if not event.seq]
-            if fresh or passing:
-                yield fresh + passing
-            if self.everything:
-                async for caught_up in self._caught_up():
-                    yield caught_up
+
+    async def close(self) -> None:
+        """Stop hearing."""
+        for task in (self._hearing, self._asking):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    def _next_question(self) -> asyncio.Task[list[bytes]] | None:
+        """Ask the source with a hole that was not asked lately, None when there is none."""
+        now_s = time.monotonic()
+        for source, sequence in self._sequences.items():
+            hole = sequence.missing()
+            known, asked_s = self._asked.get(source, (-1, -_ASK_AGAIN_S))
+            if hole and (known < sequence.complete or now_s - asked_s >= _ASK_AGAIN_S):
+                self._asked[source] = (sequence.complete, now_s)
+                return asyncio.create_task(self._answer(source, hole[:PAGE]), name=f"ask {source}")
+        return None
+
+    async def _answer(self, source: str, numbers: range) -> list[bytes]:
+        """A source's events by number, none when it does not answer."""
+        topic = self._topics.question(address_of(source), "missing")
+        question = msgspec.json.encode(Missing(from_seq=numbers[0], to_seq=numbers[-1]))
+        try:
+            answer = msgspec.json.decode(await self._bus.ask(topic, question), type=list[msgspec.Raw])
+        except (DeadlineError, msgspec.DecodeError) as error:
+            log.warning("%s: events %d to %d are missing: %s", source, numbers[0], numbers[-1], error)
+            return []
+        return [bytes(payload) for payload in answer]
+
+    async def _remember(self) -> None:
+        """Write down now and then how far each source is complete."""
+        if time.monotonic() - self._moved_s > _MOVE_EVERY_S:
+            self._moved_s = time.monotonic()
+            for source, sequence in self._sequences.items():
+                await self._journal.move_cursor(f"heard {source}", sequence.complete)
 
     def _understood(self, payloads: Iterable[bytes]) -> dict[str, tuple[AnyEvent, Entry]]:
         """Events of others by id, each with its entry; a malformed one is counted and left out."""
@@ -113,35 +165,6 @@ class Hearing:
             elif isinstance(event, Heartbeat):
                 self._sequence(event.source).expect(event.delivered_seq)
         return [found[entry.id][0] for entry in stored]
-
-    async def _caught_up(self) -> AsyncIterator[list[AnyEvent]]:
-        """Ask sources for what is missing, a page at a time; one that does not answer is asked again later."""
-        for source, sequence in list(self._sequences.items()):
-            while (hole := sequence.missing()) and self._may_ask(source):
-                fresh = await self._asked(source, hole[:PAGE])
-                if sequence.complete < hole[0]:
-                    self._asked_s[source] = time.monotonic()
-                if fresh:
-                    self._count("events_caught_up_total", len(fresh))
-                    yield fresh
-        if time.monotonic() - self._moved_s > _MOVE_EVERY_S:
-            self._moved_s = time.monotonic()
-            for source, sequence in self._sequences.items():
-                await self._journal.move_cursor(f"heard {source}", sequence.complete)
-
-    def _may_ask(self, source: str) -> bool:
-        return time.monotonic() - self._asked_s.get(source, -_ASK_AGAIN_S) >= _ASK_AGAIN_S
-
-    async def _asked(self, source: str, numbers: range) -> list[AnyEvent]:
-        """Ask a source for events by number; returns those that were new, none when it does not answer."""
-        topic = self._topics.question(address_of(source), "missing")
-        question = msgspec.json.encode(Missing(from_seq=numbers[0], to_seq=numbers[-1]))
-        try:
-            answer = msgspec.json.decode(await self._bus.ask(topic, question), type=list[msgspec.Raw])
-        except (DeadlineError, msgspec.DecodeError) as error:
-            log.warning("%s: events %d to %d are missing: %s", source, numbers[0], numbers[-1], error)
-            return []
-        return await self._kept(self._understood([bytes(payload) for payload in answer]))
 
     def _sequence(self, source: str) -> Sequence:
         if source not in self._sequences:

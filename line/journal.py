@@ -217,6 +217,12 @@ def read_entries(path: Path, after: int = 0, *, own: bool | None = None, limit: 
             yield Entry(identity, bool(is_own), *rest)
 
 
+def last_position(path: Path) -> int:
+    """Position of the last entry, 0 in an empty journal."""
+    with closing(_connected(path)) as connection:
+        return int(connection.execute("SELECT coalesce(max(position), 0) FROM entries").fetchone()[0])
+
+
 def write_past(path: Path, entries: Iterator[Entry]) -> int:
     """Write a whole journal at once, atomically: it appears complete or not at all. Returns the count.
 

@@ -112,6 +112,10 @@ class Service:
         """Own events that the broker has not acknowledged."""
         return self._seq - self._delivered_seq
 
+    async def stop_hearing(self) -> None:
+        """End what `heard_batches` has under way."""
+        await self._hearing.close()
+
     def missing_count(self) -> int:
         """Events of others that we know of and do not have."""
         return self._hearing.missing_count()
@@ -201,6 +205,7 @@ async def open_service(role: str, site: Site) -> AsyncIterator[Service]:
             finally:
                 for loop in loops:
                     loop.cancel()
+                await service.stop_hearing()
                 await _farewell(bus, will)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 
 import pytest
@@ -94,3 +95,26 @@ async def test_publishing_waits_for_a_broker_that_is_away_and_loses_nothing(site
                 [message] = await listener.heard()
                 listener.acknowledge(message)
     assert message.payload == b"early"
+
+
+async def test_answers_that_overtake_events_do_not_break_the_connection(
+    address: BrokerSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def answer(payload: bytes) -> bytes:
+        return payload
+
+    caplog.set_level(logging.INFO, "line.bus")
+    async with asyncio.timeout(20), connect(address, name()) as speaker, connect(address, name()) as listener:
+        listener.subscribe("a/#")
+        speaker.answer("q/x", answer)
+        await asyncio.gather(speaker.connected.wait(), listener.connected.wait())
+        await asyncio.sleep(0.2)
+        for number in range(20):
+            await speaker.publish("a/b", str(number).encode())
+            waiting = await listener.heard()
+            assert await listener.ask("q/x", b"?") == b"?"
+            assert [message.payload for message in waiting] == [str(number).encode()]
+            for message in waiting:
+                listener.acknowledge(message)
+        await asyncio.sleep(0.2)
+        assert "disconnected" not in caplog.text
