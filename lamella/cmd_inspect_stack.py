@@ -68,8 +68,7 @@ def work(options: argparse.Namespace, site: Site) -> int:
             seconds=round(time.monotonic() - started, 3),
         )
         results.summary(summary)
-    print(
-        f"{len(paths)} pictures: {inspected} inspected, {uncertain} of them uncertain, {len(paths) - inspected} refused;"
-        f" results in {options.out}"
-    )
+    refused = len(paths) - inspected
+    print(f"{len(paths)} pictures: {inspected} inspected, {uncertain} of them uncertain, {refused} refused")
+    print(f"results in {options.out}")
     return 0

@@ -15,6 +15,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def work(options: argparse.Namespace, site: Site) -> int:
     """A wrong row raises LineModelError, which names file, key, value and unit."""
     line = load_line(options.model or site.line.model)
-    print(f"{line.name}: {len(line.stations)} stations, {len(line.all_tags())} tags, {len(line.defects)} defect classes,"
-          f" {len(line.cameras)} cameras; no fault found")  # fmt: skip
+    counts = f"{len(line.stations)} stations, {len(line.all_tags())} tags, {len(line.defects)} defect classes"
+    print(f"{line.name}: {counts}, {len(line.cameras)} cameras; no fault found")
     return 0

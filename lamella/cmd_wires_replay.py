@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 
 from lamella.cmd_run import roles_of
-from lamella.launch import run_line
 from line.config import Site
 from line.recording import read_header
 
@@ -19,6 +18,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def work(options: argparse.Namespace, site: Site) -> int:
+    from lamella.launch import run_line
+
     read_header(options.recording)
     settings = msgspec.structs.replace(site.line, recording=str(options.recording))
     site = msgspec.structs.replace(site, line=settings)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlparse
 
+from lamella.bundles import bundle_folder
 from line.bundle import open_bundle
 from line.config import Site
 from line.errors import LamellaError
 from line.model import load_line
-from models.registry import resolved
 from vision.session import ModelSession
 
 State = Literal["ok", "degraded", "failed"]
@@ -68,7 +68,7 @@ def _line(site: Site) -> Finding:
 def _model(site: Site) -> Finding:
     """Opens it as the line will, so the providers named are those it really gets."""
     try:
-        bundle = open_bundle(resolved(site.vision.film_model, site.state_dir))
+        bundle = open_bundle(bundle_folder(site.vision.film_model, site.state_dir))
         with ModelSession(bundle, site.vision.provider) as session:
             providers = ", ".join(session.provenance.providers)
     except LamellaError as error:

@@ -209,12 +209,12 @@ def _signal(child: Child, number: signal.Signals) -> None:
 
 def _settled(site: Site) -> Site:
     """The site with what this run decides: ports, the simulated PLC's address, the film model's folder, the past."""
-    from models.registry import resolved
+    from lamella.bundles import bundle_folder
 
     replace = msgspec.structs.replace
     broker = replace(site.broker, port=site.broker.port or _free_port(site.broker.host))
     plc = replace(site.plc, endpoint=site.plc.endpoint or f"file:{site.state_dir / 'plant' / 'endpoint'}")
-    film_model = str(resolved(site.vision.film_model, site.state_dir))
+    film_model = str(bundle_folder(site.vision.film_model, site.state_dir))
     simulated = plc.endpoint.startswith("file:")
     lives_past = simulated and site.plant.history_weeks and not site.line.recording
     past = str(site.state_dir / "plant" / "past.journal") if lives_past else ""

@@ -271,6 +271,9 @@ def _connected(path: Path, *, writing: bool = False) -> sqlite3.Connection:
             _require_schema(connection, path)
             connection.executescript(_SCHEMA)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        else:
+            # SQLite opens a file when it is first read, not before.
+            connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
         raise JournalError(f"{path}: cannot be opened as a journal: {error}; is it another file?") from error
     return connection

@@ -59,6 +59,15 @@ class Stamp:
     contrast: Floats
     """Shape (3, lines, columns): relative change of grey."""
 
+    @property
+    def bottom(self) -> int:
+        """The line after its last."""
+        return self.top + int(self.contrast.shape[1])
+
+    @property
+    def right(self) -> int:
+        return self.left + int(self.contrast.shape[2])
+
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
@@ -210,8 +219,9 @@ def _agglomerate(
     length, share = radius * rng.uniform(1.0, 4.0), rng.uniform(0.0, 0.4)
     behind = np.where(grid.y > 0, np.exp(-grid.y / np.float32(length)), 0).astype(np.float32)[:, None]
     tail = share * behind * np.exp(-((grid.x[None, :] / np.float32(0.6 * radius)) ** 2)) * (1 - height)
-    slope = np.gradient(height, grid.step, axis=0) * np.float32(radius)
-    lit = np.clip(slope * rng.choice((-1.0, 1.0)), 0, None) * 1.1 + rng.uniform(0.15, 0.5) * height
+    slope = np.asarray(np.gradient(height, axis=0), np.float32) * np.float32(radius / grid.step)
+    steep = rng.uniform(0.1, 1.1)
+    lit = steep * np.clip(slope * rng.choice((-1.0, 1.0)), 0, None) + rng.uniform(0.9 - 0.7 * steep, 0.9) * height
     sign = 1.0 if rng.random() < 0.65 else -rng.uniform(0.7, 1.3)
     return sign * bf * (height + tail), df * (lit + 0.2 * tail), tx * (height + tail)
 
@@ -257,7 +267,7 @@ def _scratch(target: Target, row: DefectClass, grid: _Grid, rng: np.random.Gener
     bf, df, tx = _cores(row)
     path = np.float32(np.tan(np.clip(target.angle_rad, -0.2, 0.2))) * grid.y + 5 * _slow(grid.y, rng, 700)
     away = np.abs(grid.x[None, :] - path[:, None])
-    torn = np.clip(1.0 + rng.uniform(0.1, 0.8) * _slow(grid.y, rng, 400), 0.1, 1.3)
+    torn = np.clip(1.0 + rng.uniform(0.1, 0.8) * _slow(grid.y, rng, 400), 0.1, 1.0)
     torn = (torn * _ends(grid.y, target.extent_um, 400))[:, None]
     groove = _ramp(away - target.size_um / 2, max(0.3 * target.size_um, 6)) * torn
     deep = float(np.clip(rng.lognormal(-0.5, 0.7), 0.05, 1.4))
@@ -327,7 +337,8 @@ def _thickness(
     along, across = grid.turned(target.angle_rad)
     half = target.size_um / 2
     away = (np.abs(along / half) ** 2.5 + np.abs(across / half * np.float32(row.aspect or 3)) ** 2.5) ** (1 / 2.5)
-    hill = np.cos(np.pi / 2 * np.clip(away, 0, 1)) ** np.float32(rng.uniform(0.8, 1.8))
+    # The cosine of what float32 takes for pi / 2 is below 0.
+    hill = np.maximum(np.cos(np.pi / 2 * np.clip(away, 0, 1)), 0) ** np.float32(rng.uniform(0.8, 1.8))
     sign = 1.0 if rng.random() < 0.55 else -1.0
     return bf * hill, df * hill, sign * tx * hill
 
@@ -371,4 +382,4 @@ def _slow(y: Floats, rng: np.random.Generator, period_um: float) -> Floats:
 def _ends(y: Floats, extent_um: float, fading_um: float) -> Floats:
     """1 within an extent along the web, falling to 0 at its ends."""
     fading = min(fading_um, extent_um / 4 + 1)
-    return np.clip((np.float32(extent_um / 2) - np.abs(y)) / np.float32(fading), 0, 1)
+    return np.asarray(np.clip((np.float32(extent_um / 2) - np.abs(y)) / np.float32(fading), 0, 1), np.float32)

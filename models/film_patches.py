@@ -7,7 +7,7 @@ will meet, `clean` holds what screening is really mistaken about, and what scree
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ WIDTH_PX = 3072
 LEARNT_STRIPS = 8
 
 _STRIPS = 16
+_OVERSAMPLED = 0.6
 _GAP_PX = 140
 """Between targets, so that each spot is one target's."""
 _FAINTEST = (0.02, 0.06, 0.03)
@@ -77,15 +78,20 @@ def drawn_size_um(row: DefectClass, rng: np.random.Generator, *, oversampled: bo
     return float(np.clip(size, low, high))
 
 
-def drawn_target(row: DefectClass, size_um: float, line_px: float, column_px: float, rng: np.random.Generator) -> Target:
+def drawn_target(
+    row: DefectClass, size_um: float, line_px: float, column_px: float, rng: np.random.Generator
+) -> Target:
     """A target of a class and size at a place, its angle, strength and length at random."""
     match row.code:
         case "STR":
             angle, extent = 0.0, float(np.exp(rng.uniform(np.log(10e3), np.log(80e3))))
         case "SCR":
-            angle, extent = rng.normal(0, 0.02), float(np.clip(size_um * (row.aspect or 80), 600, 20e3)) * rng.uniform(0.3, 1.5)
+            angle, extent = (
+                rng.normal(0, 0.02),
+                float(np.clip(size_um * (row.aspect or 80), 600, 20e3)) * rng.uniform(0.3, 1.5),
+            )
         case "WRK":
-            angle, extent = rng.normal(0, 0.6), 0.0
+            angle, extent = rng.normal(0, 0.6) if rng.random() < 0.6 else rng.uniform(0, np.pi), 0.0
         case "THK":
             angle, extent = rng.choice((0.0, np.pi / 2)) + rng.normal(0, 0.1), 0.0
         case "CRK":
@@ -109,7 +115,7 @@ def drawn_roll(
     families: Sequence[Family] = FAMILIES,
     strips: int = _STRIPS,
     tries: int = 40,
-    oversampled: float = 0.6,
+    size_of: Callable[[DefectClass, np.random.Generator], float] | None = None,
 ) -> Roll:
     """A roll with targets that do not touch each other; its first `LEARNT_STRIPS` strips are sound.
 
@@ -117,20 +123,18 @@ def drawn_roll(
         shares: of each class among the targets.
         candidates_per_m2: that the gates may let through on good film.
         tries: targets that are tried to be placed.
-        oversampled: share of them whose size is drawn evenly instead of as on the line.
+        size_of: a class's size at random; by default as on the line for four in ten, else evenly.
     """
     style = style or drawn_style(rng, families)
     film = Film(style, width_px=WIDTH_PX, seed=int(rng.integers(2**31)))
     look = learnt_look([film.strip(STRIP_LINES * number, aged=False) for number in range(LEARNT_STRIPS)])
-    limits = limits_for(
-        look, candidates_per_m2=candidates_per_m2, streaks_per_m2=streaks_per_m2, pixel_um=PIXEL_UM
-    )
+    limits = limits_for(look, candidates_per_m2=candidates_per_m2, streaks_per_m2=streaks_per_m2, pixel_um=PIXEL_UM)
     weights = np.array([shares.get(row.code, 1.0) for row in rows])
     stamps: list[Stamp] = []
     first, last = STRIP_LINES * LEARNT_STRIPS, STRIP_LINES * (LEARNT_STRIPS + strips)
     for _ in range(tries):
         row = rows[int(rng.choice(len(rows), p=weights / weights.sum()))]
-        size = drawn_size_um(row, rng, oversampled=rng.random() < oversampled)
+        size = size_of(row, rng) if size_of else drawn_size_um(row, rng, oversampled=rng.random() < _OVERSAMPLED)
         line_px, column_px = rng.uniform(first + 20, last - 20), rng.uniform(180, WIDTH_PX - 40)
         made = stamp(drawn_target(row, size, line_px, column_px, rng), row, pixel_um=PIXEL_UM, blur_px=style.blur_px)
         if made.top >= first - STRIP_LINES and not any(_near(made, other) for other in stamps):
@@ -168,17 +172,18 @@ def labelled_patches(roll: Roll, *, strips: int = _STRIPS) -> Patches:
 
 def overlap(spot: Spot, first_line: int, made: Stamp, margin_px: int = 0) -> tuple[float, float]:
     """Share of a target's visible part in this strip that a spot's box covers, and the spot's share inside its box."""
-    rows = slice(max(first_line, made.top) - made.top, min(first_line + STRIP_LINES, _bottom(made)) - made.top)
+    rows = slice(max(first_line, made.top) - made.top, min(first_line + STRIP_LINES, made.bottom) - made.top)
     if rows.stop <= rows.start:
         return 0.0, 0.0
     limits = np.array(_FAINTEST, np.float32)[:, None, None]
-    visible = (np.abs(made.contrast[:, rows]) > limits).any(axis=0)
+    visible = np.asarray((np.abs(made.contrast[:, rows]) > limits).any(axis=0))
     if not visible.any():
         visible[visible.shape[0] // 2, visible.shape[1] // 2] = True
     top = first_line + spot.row_start - made.top - rows.start - margin_px
     left = spot.column_start - made.left - margin_px
     part = visible[
-        max(0, top) : max(0, top + spot.height + 2 * margin_px), max(0, left) : max(0, left + spot.width + 2 * margin_px)
+        max(0, top) : max(0, top + spot.height + 2 * margin_px),
+        max(0, left) : max(0, left + spot.width + 2 * margin_px),
     ]
     inside = float(np.count_nonzero(part))
     return inside / np.count_nonzero(visible), inside / max(1, spot.height * spot.width)
@@ -189,9 +194,9 @@ def _label(spot: Spot, first_line: int, stamps: Sequence[Stamp]) -> tuple[str, f
     best, best_share = None, 0.0
     brushed = False
     for made in stamps:
-        if made.top > first_line + STRIP_LINES or _bottom(made) < first_line:
+        if made.top > first_line + STRIP_LINES or made.bottom < first_line:
             continue
-        if made.left > spot.column_end + 40 or made.left + made.contrast.shape[2] < spot.column_start - 40:
+        if made.left > spot.column_end + 40 or made.right < spot.column_start - 40:
             continue
         share, filled = overlap(spot, first_line, made, _MARGIN_PX)
         large = made.target.kind in _LARGE
@@ -205,14 +210,10 @@ def _label(spot: Spot, first_line: int, stamps: Sequence[Stamp]) -> tuple[str, f
     return ("", 0.0) if brushed else (CLEAN, 0.0)
 
 
-def _bottom(made: Stamp) -> int:
-    return made.top + made.contrast.shape[1]
-
-
 def _near(made: Stamp, other: Stamp) -> bool:
     return not (
-        made.top > _bottom(other) + _GAP_PX
-        or _bottom(made) < other.top - _GAP_PX
-        or made.left > other.left + other.contrast.shape[2] + _GAP_PX
-        or made.left + made.contrast.shape[2] < other.left - _GAP_PX
+        made.top > other.bottom + _GAP_PX
+        or made.bottom < other.top - _GAP_PX
+        or made.left > other.right + _GAP_PX
+        or made.right < other.left - _GAP_PX
     )

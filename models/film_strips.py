@@ -1,7 +1,7 @@
 """Rendered film to train on: four families of texture, a camera with faults of its own, targets drawn into it.
 
-A film's grain is correlated, differently by family; each roll draws grain, mottling, bands, column gain, lens, lamps and
-noise anew. Two textures of unlike length circulate along the web, so that their sum returns only after metres.
+A film's grain is correlated, differently by family; each roll draws grain, mottling, bands, column gain, lens, lamps
+and noise anew. Two textures of unlike length circulate along the web, so that their sum returns only after metres.
 """
 
 from __future__ import annotations

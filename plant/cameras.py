@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,10 @@ _FILM_FRAMES, _STACK_FRAMES = 24, 12
 """Frames that may wait: 280 MB of strips, 240 MB of corner pictures."""
 _REACH_UM = 3_000
 """Some looks reach further than the flaw's own extent, such as an agglomerate's tail."""
+DRAWN_STRIPS = 49
+"""Film that is not exposed is handed out in stretches of at least so many strips, a quarter of a metre."""
+_PAST_UM = 1_000_000
+"""A past ends at a whole metre of film."""
 _STACKS_KEPT = 8
 _BELOW_KEPT = 4
 
@@ -69,9 +73,12 @@ class FilmCamera:
         camera: its row in the line model.
         folder: its spool.
         place: where it stands.
+        bank: how its pictures look; made when the first is taken, if none is given.
     """
 
-    def __init__(self, world: World, camera: Camera, folder: Path, place: FilmPlace) -> None:
+    def __init__(
+        self, world: World, camera: Camera, folder: Path, place: FilmPlace, bank: FilmBank | None = None
+    ) -> None:
         self.place = place
         self.lost_strips_count = 0
         self._world = world
@@ -81,9 +88,10 @@ class FilmCamera:
         self._at_um = camera.position_um or 0
         self._lines = camera.strip_lines or 256
         self._strip_um = round(self._lines * camera.pixel_um)
-        self._bank: FilmBank | None = None
+        self._bank = bank
         self._planes = np.empty((3, self._lines, camera.width_px), np.uint8)
         self._rng = np.random.default_rng([world.seed, 0xCA4])
+        self._rendered = False
 
     def pass_film(self, *, render: bool) -> list[Stretch]:
         """Expose all strips that have passed since the last call; those without a picture are returned to be drawn.
@@ -94,18 +102,23 @@ class FilmCamera:
         if view is None:
             return []
         if view.roll != self.place.roll:
-            # A strip that has begun to pass when the line opens is exposed as a whole.
-            passed = max(0, view.encoder_um - self._at_um) // self._strip_um
-            self.place = FilmPlace(roll=view.roll, strip=passed, next_um=self._at_um + passed * self._strip_um)
+            # A roll that has begun to pass when the line opens goes on where its past ended.
+            past_um = max(0, view.encoder_um - self._at_um) // _PAST_UM * _PAST_UM
+            strip = -(-past_um // self._strip_um)
+            self.place = FilmPlace(roll=view.roll, strip=strip, next_um=self._at_um + strip * self._strip_um)
+            self._rendered = render and strip == 0
         end_um = min(view.encoder_um, self._at_um + view.coated_um) if view.complete else view.encoder_um
         count = (end_um - self.place.next_um) // self._strip_um
+        # What passed before rendering began has no picture, however short it is.
+        begins, self._rendered = render and not self._rendered, render
         if count <= 0:
             return []
-        if render:
+        if render and not begins:
             for _ in range(count):
                 self._expose(view)
             return []
-        return [self._skip(view, count)]
+        finished = view.complete and end_um < view.encoder_um
+        return [self._skip(view, count)] if begins or finished or count >= DRAWN_STRIPS else []
 
     def _skip(self, view: FilmView, count: int) -> Stretch:
         place = self.place
@@ -192,9 +205,10 @@ class StackCamera:
         world: what is placed, and how far the cameras have moved.
         line: which cameras they are.
         folder: their spool.
+        bank: how their pictures look; made when the first is taken, if none is given.
     """
 
-    def __init__(self, world: World, line: LineModel, folder: Path) -> None:
+    def __init__(self, world: World, line: LineModel, folder: Path, bank: StackBank | None = None) -> None:
         self.lost_frames_count = 0
         self._world = world
         cameras = sorted((row for row in line.cameras if row.kind == "corner"), key=lambda row: row.corner or 0)
@@ -202,26 +216,19 @@ class StackCamera:
         self._station = cameras[0].station
         self._folder = folder
         self._spool = SpoolWriter(folder, _STACK_FRAMES)
-        self._bank: StackBank | None = None
+        self._bank = bank
         self._planes: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None = None
         self._below: dict[str, deque[PlacedSheet]] = {}
 
-    def see(self, placements: list[tuple[int, PlacedSheet]], *, render: bool) -> list[tuple[int, PlacedSheet]]:
-        """Expose layers as they were placed; those without a picture are returned to be drawn.
-
-        Blocks for the time that rendering takes.
-        """
-        without = []
+    def see(self, placements: Sequence[tuple[int, PlacedSheet]], *, render: bool) -> None:
+        """Expose layers as they were placed, or only remember them. Blocks for the time that rendering takes."""
         for at_ns, sheet in placements:
             below = self._below.setdefault(sheet.stack, deque(maxlen=_BELOW_KEPT))
             if render:
                 self._expose(at_ns, sheet, below)
-            else:
-                without.append((at_ns, sheet))
             below.append(sheet)
         while len(self._below) > _STACKS_KEPT:
             del self._below[next(iter(self._below))]
-        return without
 
     def _expose(self, at_ns: int, sheet: PlacedSheet, below: deque[PlacedSheet]) -> None:
         if waiting_count(self._folder) >= _STACK_FRAMES:

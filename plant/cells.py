@@ -30,8 +30,8 @@ from line.relations_defects import (
 )
 from line.relations_film import calender_conductivity_factor
 from plant.film import driving
-from plant.flow_web import CathodeRoll, LaminateRoll, Sheet, conductivity_left, film_moisture
 from plant.hidden import Hidden
+from plant.stock import CathodeRoll, LaminateRoll, Sheet, conductivity_left, film_moisture
 from plant.surroundings import Surroundings
 from plant.truth_types import Flaw, PlacedSheet
 
@@ -115,7 +115,7 @@ class CellMaker:
         killers = self.killers(layers)
         cause, stage = self._death(killers, overhang_um, press, rng)
         asr, conductivity_share, loading, thickness = self._resistance(layers, press, stacked_ns, bagged_ns)
-        draws = rng.standard_normal(9)
+        draws: list[float] = rng.standard_normal(9).tolist()
         drop: float = healthy_self_discharge_mv_per_day(draws[0])
         if stage == "ageing":
             drop = max(drop, float(soft_short_self_discharge_mv_per_day(draws[1])))
@@ -155,7 +155,9 @@ class CellMaker:
                 outer = 1 if face == "bottom" else self._line.product().placements
                 if layer.placed.layer == outer:
                     continue
-                found += [(layer.placed.layer, face, flaw) for flaw in self._on_face(layer.sheet, web, face, cathode.md_um)]
+                found += [
+                    (layer.placed.layer, face, flaw) for flaw in self._on_face(layer.sheet, web, face, cathode.md_um)
+                ]
         return found
 
     def _on_face(self, sheet: Sheet, web: LaminateRoll, face: str, active_um: int) -> list[Flaw]:
@@ -190,7 +192,7 @@ class CellMaker:
         self, killers: Sequence[tuple[int, str, Flaw]], overhang_um: float, press: PressCycle, rng: np.random.Generator
     ) -> tuple[str, Stage]:
         """Why a cell dies, and where that shows (R24, R25 and the hidden rest)."""
-        draws = rng.random(6)
+        draws: list[float] = rng.random(6).tolist()
         cause = ""
         blister: float = 0.0
         for link in self._press_links:
@@ -198,13 +200,12 @@ class CellMaker:
             extra = math.exp(min(link.beta * driving(link, press.depress_z), math.log(50.0))) - 1
             kills: float = kill_probability(row.median_um, row.kill.d50_um, row.kill.s)
             blister += row.rate_per_m2 * extra * kills * self._line.product().active_area_m2
-        limit_um = self._line.product().stack.overhang_low_um
+        short_um = 1 - max(overhang_um, 0.0) / self._line.product().stack.overhang_low_um
+        plating = _EDGE_SHORT if overhang_um < 0 else self._hidden.plating_probability * max(short_um, 0.0)
         crack: float = edge_crack_probability(press.pressure_mpa, press.ramp_mpa_per_s)
         if killers:
             cause = "film"
-        elif overhang_um < 0 and draws[0] < _EDGE_SHORT:
-            cause = "overhang"
-        elif 0 <= overhang_um < limit_um and draws[0] < self._hidden.plating_probability * (1 - overhang_um / limit_um):
+        elif draws[0] < plating:
             cause = "overhang"
         elif draws[1] < crack:
             cause = "edge crack"
@@ -280,10 +281,7 @@ class CellMaker:
         codes = [
             name
             for name, value in found.items()
-            if (low := self._limits[name].alarm_low) is not None
-            and value < low
-            or (high := self._limits[name].alarm_high) is not None
-            and value > high
+            if not _within(value, self._limits[name].alarm_low, self._limits[name].alarm_high)
         ]
         if fate.self_discharge_mv_per_d > self._drop_limit:
             codes.append("dOCV")
@@ -298,13 +296,17 @@ class CellMaker:
         return "A" if good and fate.self_discharge_mv_per_d <= self._line.tag("S17.dOCV").normal_high else "B"
 
 
+def _within(value: float, low: float | None, high: float | None) -> bool:
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
 def least_overhangs_um(pairs: Sequence[tuple[PlacedSheet, PlacedSheet]]) -> NDArray[np.float64]:
-    """For each cathode and laminate the least of their eight readings [um], shape (pairs,); R18 of both turned sheets."""
+    """For each cathode and laminate the least of their eight readings [um], shape (pairs,); R18, both turned."""
 
     def corners(sheets: Sequence[PlacedSheet]) -> NDArray[np.float64]:
-        values = np.array(
-            [(row.offset_x_um, row.offset_y_um, row.rotation_urad, row.size_x_um, row.size_y_um) for row in sheets]
-        )
+        values = np.array([
+            (row.offset_x_um, row.offset_y_um, row.rotation_urad, row.size_x_um, row.size_y_um) for row in sheets
+        ])
         turn = values[:, 2:3] * 1e-6
         half_x, half_y = values[:, 3:4] / 2 * _SIGNS[:, 0], values[:, 4:5] / 2 * _SIGNS[:, 1]
         x = values[:, 0:1] + half_x * np.cos(turn) - half_y * np.sin(turn)

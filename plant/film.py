@@ -8,9 +8,7 @@ acts. Counts are Poisson with a gamma factor per class and stretch of 2 m, hence
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,142 +25,19 @@ from line.relations_film import (
     peclet_number,
     peel_n_per_m,
 )
+from plant.film_roll import LONG_UM, FilmRoll, Locus, Moment
 from plant.hidden import Hidden, HiddenDefect, Link
 from plant.truth_types import Flaw
 
-STEP_UM = 500_000
-"""Film between two looks at the tags, on a line that is watched."""
-PAST_STEP_UM = 1_000_000
-"""The same, in a past that is lived in seconds."""
 _STRETCH_UM = 2_000_000
 """Film that shares one gamma factor."""
-_LONG_UM = 50_000.0
-"""A longer flaw is looked up on its own, since it reaches into film far from its middle."""
 _CLUSTER_FRACTION = 0.06
 _CLUSTER_LEAST, _CLUSTER_MOST = 3, 10
 _NEAR_EDGE = {"DIS": 0.5, "WRK": 0.5}
-_DEPTH = {"PIN": (0.6, 1.0), "CRK": (0.7, 1.0), "AGG": (0.2, 0.9), "MET": (0.5, 1.0), "FIB": (0.2, 0.8), "STR": (0.05, 0.35),
-          "SCR": (0.05, 0.5), "BUB": (0.3, 1.0), "BLI": (0.1, 0.5), "DIS": (0.0, 0.05), "WRK": (0.1, 0.6),
-          "THK": (0.05, 0.12)}  # fmt: skip
+_DEPTH = {"PIN": (0.6, 1.0), "CRK": (0.7, 1.0), "AGG": (0.2, 0.9), "MET": (0.5, 1.0), "FIB": (0.2, 0.8),
+          "STR": (0.05, 0.35), "SCR": (0.05, 0.5), "BUB": (0.3, 1.0), "BLI": (0.1, 0.5),
+          "DIS": (0.0, 0.05), "WRK": (0.1, 0.6), "THK": (0.05, 0.12)}  # fmt: skip
 _LATER = {"S07": "lamination", "S08": "calendering", "S09": "cutting"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Locus:
-    """A place across the web where the flaws of a class gather while a fault lasts."""
-
-    defect: str
-    cd_um: int
-    share: float
-    """Strength times amplitude of the fault now."""
-    persistent: bool
-    size_um: float | None
-    period_um: float | None
-    mass_fraction: float
-    cause: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """What was so on the line when the web had travelled to a step of the roll."""
-
-    at_ns: int
-    z: NDArray[np.float64]
-    """Deviation of each driving variable, in the order of `FilmProcess.variables`."""
-    zone1_c: float
-    zone1_air_m_per_s: float
-    speed_m_per_min: float
-    wet_um: float
-    viscosity_pa_s: float
-    gap_um: float
-    mass_ratio: float
-    hood_dose_pa_h: float
-    """Water pressure over the caster, integrated since the line's life began."""
-    binder_wt_percent: float
-    rates: Mapping[str, float] = field(default_factory=dict)
-    """Factors on classes by faults, and by causes that no sensor sees."""
-    loci: tuple[Locus, ...] = ()
-
-
-@dataclass(slots=True, kw_only=True)
-class FilmRoll:
-    """A film roll as it really is, in as-coated coordinates."""
-
-    roll: str
-    batch: str
-    number: int
-    length_um: int
-    rng: np.random.Generator
-    step_um: int = STEP_UM
-    moments: list[Moment] = field(default_factory=list)
-    flaws: list[Flaw] = field(default_factory=list)
-    """In order of their middles."""
-    middles: list[int] = field(default_factory=list)
-    long: list[Flaw] = field(default_factory=list)
-    killers: list[Flaw] = field(default_factory=list)
-    """In order of their middles, which `killer_middles` repeats."""
-    killer_middles: list[int] = field(default_factory=list)
-    killer_reach_um: float = 0.0
-    """Half of the longest."""
-    blister_exponent: list[float] = field(default_factory=list)
-    """By step: what the coated film brings to the lamination."""
-    mass_ratio: list[float] = field(default_factory=list)
-    done_steps: int = 0
-    gamma: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
-    """By class, on the present stretch."""
-    gamma_stretch: int = -1
-    fresh: list[Flaw] = field(default_factory=list)
-    """Not yet written to the sealed truth."""
-
-    @property
-    def steps(self) -> int:
-        return math.ceil(self.length_um / self.step_um)
-
-    def add(self, flaw: Flaw) -> None:
-        """Put a flaw in its place."""
-        place = bisect_left(self.middles, flaw.md_um)
-        self.middles.insert(place, flaw.md_um)
-        self.flaws.insert(place, flaw)
-        self.fresh.append(flaw)
-        if flaw.length_um > _LONG_UM:
-            self.long.append(flaw)
-        if flaw.killer:
-            place = bisect_left(self.killer_middles, flaw.md_um)
-            self.killers.insert(place, flaw)
-            self.killer_middles.insert(place, flaw.md_um)
-            self.killer_reach_um = max(self.killer_reach_um, flaw.length_um / 2)
-
-    def between(self, start_um: int, end_um: int) -> list[Flaw]:
-        """Flaws that reach into a stretch."""
-        half = int(_LONG_UM / 2)
-        low, high = bisect_left(self.middles, start_um - half), bisect_left(self.middles, end_um + half)
-        found = [
-            flaw
-            for flaw in self.flaws[low:high]
-            if flaw.length_um <= _LONG_UM
-            and flaw.md_um + flaw.length_um / 2 >= start_um
-            and flaw.md_um - flaw.length_um / 2 <= end_um
-        ]
-        found += [
-            flaw
-            for flaw in self.long
-            if flaw.md_um + flaw.length_um / 2 >= start_um and flaw.md_um - flaw.length_um / 2 <= end_um
-        ]
-        return sorted(found, key=lambda flaw: (flaw.md_um, flaw.flaw))
-
-    def killers_in(self, start_um: float, end_um: float, cd_low_um: float, cd_high_um: float) -> list[Flaw]:
-        """Killers that reach into a rectangle of the film."""
-        low = bisect_left(self.killer_middles, start_um - self.killer_reach_um)
-        high = bisect_right(self.killer_middles, end_um + self.killer_reach_um)
-        return on_sheet(self.killers[low:high], start_um, end_um, cd_low_um, cd_high_um) if low < high else []
-
-    def passed_ns(self, encoder_um: float) -> int:
-        """When the web had travelled so far, between the steps in a straight line."""
-        place = min(max(int(encoder_um // self.step_um), 0), len(self.moments) - 2)
-        if place < 0:
-            return self.moments[0].at_ns
-        before, after = self.moments[place].at_ns, self.moments[place + 1].at_ns
-        return int(before + (after - before) * (encoder_um / self.step_um - place))
 
 
 class FilmProcess:
@@ -193,6 +68,7 @@ class FilmProcess:
         self._up = np.array([link.side != "-" for link in inline])
         self._down = np.array([link.side != "+" for link in inline])
         self._bend = np.array([("straight", "saturating", "threshold", "square").index(link.bend) for link in inline])
+        self._bent = bool(self._bend.any())
         self._offset_um = np.array([float(offsets[name] or 0) for name in self.variables])
         self.last_place_um = max((offset for offset in offsets.values() if offset is not None), default=0)
         self._wet_um = line.position("wet_gauge").offset_um
@@ -218,18 +94,28 @@ class FilmProcess:
 
     def _exponents(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         driven = z[self._variable]
-        g = np.where(self._up, np.maximum(driven, 0.0), 0.0) + np.where(self._down, np.maximum(-driven, 0.0), 0.0)
-        g = np.choose(self._bend, (g, 1.5 * np.tanh(g / 1.5), np.maximum(g - 0.7, 0.0) * 1.4, np.minimum(g, 3.0) ** 2 / 1.5))
-        exponents: NDArray[np.float64] = np.bincount(self._defect, self._beta * g, len(self._codes))
-        return exponents
+        g: NDArray[np.float64] = np.where(self._up, np.maximum(driven, 0.0), 0.0)
+        g = g + np.where(self._down, np.maximum(-driven, 0.0), 0.0)
+        if self._bent:
+            capped = np.minimum(g, 3.0)
+            forms: list[NDArray[np.float64]] = [
+                1.5 * np.tanh(g / 1.5),
+                1.4 * np.maximum(g - 0.7, 0.0),
+                capped * capped / 1.5,
+            ]
+            for number, bent in enumerate(forms, 1):
+                g = np.where(self._bend == number, bent, g)
+        return np.asarray(np.bincount(self._defect, self._beta * g, len(self._codes)), dtype=np.float64)
 
     def _step(self, roll: FilmRoll, step: int) -> None:
         """Flaws of one step of film."""
         last, step_um = len(roll.moments) - 1, roll.step_um
         # what acts on the middle of the step stood at the look after it passed
-        places = np.minimum((step + 1 + self._offset_um / step_um).astype(np.intp), last)
+        places: NDArray[np.intp] = np.minimum((step + 1 + self._offset_um / step_um).astype(np.intp), last)
         first = int(places.min())
-        z = np.array([moment.z for moment in roll.moments[first : int(places.max()) + 1]])[places - first, self._columns]
+        z = np.array([moment.z for moment in roll.moments[first : int(places.max()) + 1]])[
+            places - first, self._columns
+        ]
         die = roll.moments[min(step + 1, last)]
         zone1 = roll.moments[min(step + 1 + self._zone1_um // step_um, last)]
         wet_um = roll.moments[min(step + 1 + self._wet_um // step_um, last)].wet_um
@@ -286,8 +172,10 @@ class FilmProcess:
         rng = roll.rng
         md_um = int(rng.integers(start_um, end_um))
         cause = ""
-        at_locus = locus is not None and not locus.persistent and rng.random() < 1 - 1 / max(ratio, 1.0)
-        if locus is not None and at_locus:
+        if locus is not None and rng.random() < 1 - 1 / max(ratio, 1.0):
+            if locus.persistent:
+                # what comes more is the line itself
+                return
             cd_um = int(np.clip(locus.cd_um + rng.normal(0.0, 300.0), 0, self.width_um))
             cause = locus.cause
             if locus.period_um:
@@ -315,7 +203,7 @@ class FilmProcess:
         rng = roll.rng
         size_um = max(row.median_um * math.exp(row.sigma_ln * rng.standard_normal()), row.min_um)
         length_um, width_um, angle_rad = _shape(row, size_um, rng)
-        if length_um > _LONG_UM:
+        if length_um > LONG_UM:
             # a long flaw is found where it begins; the web has not come further yet
             length_um = min(length_um, float(roll.length_um - md_um))
             md_um += int(length_um / 2)
@@ -394,9 +282,7 @@ class FilmProcess:
                 size_um = max(row.median_um * math.exp(row.sigma_ln * roll.rng.standard_normal()), row.min_um)
                 length_um, width_um, angle_rad = _shape(row, size_um, roll.rng)
                 cd_um = self._cd_um(code, roll.rng)
-                self._add(
-                    roll, row, md_um, cd_um, size_um, length_um, width_um, 0.3, angle_rad, _LATER[station], at_ns
-                )
+                self._add(roll, row, md_um, cd_um, size_um, length_um, width_um, 0.3, angle_rad, _LATER[station], at_ns)
         return [flaw for flaw in roll.flaws if flaw.born_ns == at_ns] if len(roll.flaws) > before else []
 
 
@@ -434,15 +320,3 @@ def _shape(row: HiddenDefect, size_um: float, rng: np.random.Generator) -> tuple
     along = math.hypot(long_um * math.cos(angle_rad), short_um * math.sin(angle_rad))
     across = math.hypot(long_um * math.sin(angle_rad), short_um * math.cos(angle_rad))
     return along, across, angle_rad
-
-
-def on_sheet(flaws: Sequence[Flaw], start_um: float, end_um: float, cd_low_um: float, cd_high_um: float) -> list[Flaw]:
-    """Flaws that reach into a rectangle of the film."""
-    return [
-        flaw
-        for flaw in flaws
-        if flaw.md_um + flaw.length_um / 2 > start_um
-        and flaw.md_um - flaw.length_um / 2 < end_um
-        and flaw.cd_um + flaw.width_um / 2 > cd_low_um
-        and flaw.cd_um - flaw.width_um / 2 < cd_high_um
-    ]

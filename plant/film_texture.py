@@ -94,21 +94,21 @@ def film_bank(seed: int, *, width_px: int = 15_000) -> FilmBank:
     return FilmBank(width_px=width_px, grain=grain, mottle=mottle, gain=gain, noise=noise)
 
 
-def clean_signal(bank: FilmBank, channel: int, roll: str, line: int, lines: int, wander_px: int) -> Bytes:
-    """Sound film as the sensor would see it without noise and with a lamp as new, shape (lines, width).
+def lay_film(film: Bytes, bank: FilmBank, channel: int, roll: str, line: int, wander_px: int) -> None:
+    """Sound film as the sensor would see it without noise and with a lamp as new.
 
     Args:
+        film: where to put it, shape (lines, width).
         bank: the camera and the film.
         channel: index into `CHANNELS`.
         roll: each begins elsewhere in the textures.
         line: of the roll, counted from its start.
-        lines: how many.
         wander_px: by how much the web lies to the right of where it should.
     """
     digest = hashlib.sha256(roll.encode()).digest()
     left = PAD_PX - int(np.clip(wander_px, -PAD_PX, PAD_PX))
     columns = slice(left, left + bank.width_px)
-    film = np.empty((lines, bank.width_px), np.uint8)
+    lines = len(film)
     grain, mottle = bank.grain[channel], bank.mottle[channel]
     if digest[2] & 1:
         mottle = mottle[:, ::-1]
@@ -127,7 +127,6 @@ def clean_signal(bank: FilmBank, channel: int, roll: str, line: int, lines: int,
     for top in range(0, lines, len(gain)):
         part = film[top : top + len(gain)]
         cv2.multiply(part, gain[: len(part)], dst=part, scale=1 / GAIN_UNIT)
-    return film
 
 
 def _grain(rng: np.random.Generator, rows: int, columns: int) -> Floats:

@@ -7,7 +7,7 @@ part record that lies ahead waits until its time; counters and ids are given whe
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 

@@ -107,6 +107,7 @@ class Episode:
     strength: float
     at_fraction: float
     """Of the past's working time."""
+    hours: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +197,7 @@ def drawn_episodes(hidden: Hidden, weeks: float) -> tuple[Episode, ...]:
             scenario=str(rng.choice(_EPISODES)),
             strength=float(rng.uniform(0.4, 1.0)),
             at_fraction=float(rng.uniform(0.03, 0.97)),
+            hours=float(rng.uniform(0.7, 2.5)),
         )
         for _ in range(number)
     ]
@@ -223,7 +225,9 @@ def _published(row: DefectClass) -> HiddenDefect:
 
 
 def _scaled(row: HiddenDefect, rng: np.random.Generator) -> HiddenDefect:
-    kill = KillCurve(d50_um=row.kill.d50_um * rng.lognormal(0.0, 0.15), s=row.kill.s * rng.lognormal(0.0, 0.15))
+    kill = KillCurve(
+        d50_um=row.kill.d50_um * float(rng.lognormal(0.0, 0.15)), s=row.kill.s * float(rng.lognormal(0.0, 0.15))
+    )
     return replace(row, rate_per_m2=row.rate_per_m2 * float(rng.lognormal(0.0, 0.25)), kill=kill)
 
 
@@ -283,7 +287,9 @@ def _structure(line: LineModel, links: Sequence[Link], unnamed: str, rng: np.ran
     ]
     known = {(link.defect, link.tag) for link in links}
     tags = [
-        name for name, tag in line.all_tags().items() if name[:3] in _IN_LINE and tag.sampling_ms and tag.half_range
+        name
+        for name, tag in line.all_tags().items()
+        if name[:3] in _IN_LINE and tag.sampling_ms and tag.half_range and line.web_position_um(name) is not None
     ]
     classes = sorted({link.defect for link in links} - {"BLI"})
     sides: tuple[Side, ...] = ("+", "-")

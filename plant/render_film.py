@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from plant.film_texture import CHANNELS, NOISE_SIGMA_DN, PIXEL_UM, FilmBank, clean_signal
+from plant.film_texture import CHANNELS, NOISE_SIGMA_DN, PIXEL_UM, FilmBank, lay_film
 from plant.flaw_looks import SMOOTH, Canvas, Floats, Triple, contrast_of, reach_um
 from plant.truth_types import CameraHealth, Flaw
 
@@ -57,10 +57,11 @@ def render_strip(
     lamps = (health.lamp_bf, health.lamp_df, health.lamp_tx)
     weight = health.noise_dn / NOISE_SIGMA_DN
     for channel, lamp in enumerate(lamps):
-        film = clean_signal(bank, channel, roll, first_line, lines, round(wander_px))
+        film = planes[channel]
+        lay_film(film, bank, channel, roll, first_line, round(wander_px))
         if health.blur_px > SHARP_PX + 0.05:
             cv2.GaussianBlur(film, (0, 0), math.sqrt(health.blur_px**2 - SHARP_PX**2), dst=film)
-        cv2.addWeighted(film, lamp, _noise(bank, rng, lines), weight, -128 * weight, dst=planes[channel])
+        cv2.addWeighted(film, lamp, _noise(bank, rng, lines), weight, -128 * weight, dst=film)
     for flaw in flaws:
         _stamp(planes, flaw, nameless.get(flaw.kind), md_start_um, wander_px, health, bank)
     return planes

@@ -252,15 +252,16 @@ def _rolled(texture: Bytes, roll: int) -> Bytes:
 
 
 def _unit(rng: np.random.Generator, shape: tuple[int, int], sigma_x: float, sigma_y: float) -> Floats:
-    """A random field of variance 1 with this correlation; a coarse one is made small and enlarged."""
+    """A random field of variance 1 with this correlation: a quarter of it is made, and mirrored without a seam."""
+    quarter = (shape[0] // 2, shape[1] // 2)
     shrink = max(1, int(min(sigma_x, sigma_y) / 1.5))
-    small = (shape[0] // shrink + 1, shape[1] // shrink + 1)
-    noise = rng.standard_normal(small, dtype=np.float32)
+    noise = rng.standard_normal((quarter[0] // shrink + 1, quarter[1] // shrink + 1), dtype=np.float32)
     field = cv2.GaussianBlur(noise, (0, 0), sigmaX=sigma_x / shrink, sigmaY=sigma_y / shrink)
     if shrink > 1:
-        field = cv2.resize(field, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
-    unit: Floats = np.asarray(field[: shape[0], : shape[1]] / field.std(), np.float32)
-    return unit
+        field = cv2.resize(field, (quarter[1], quarter[0]), interpolation=cv2.INTER_CUBIC)
+    part = np.asarray(field[: quarter[0], : quarter[1]] / field.std(), np.float32)
+    half = np.concatenate((part, part[:, ::-1]), axis=1)
+    return np.concatenate((half, half[::-1]))
 
 
 def _bytes(field: Floats) -> Bytes:

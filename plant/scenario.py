@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from line.errors import ConfigError, LineModelError, NotFoundError
 from line.model import LineModel
-from line.model_rows import Row
+from line.model_rows import PlaceUm, Positive, Row
 from line.rows import read_rows
 
 Form = Literal["step", "ramp", "pulse", "sine", "drift", "stuck"]
@@ -30,7 +30,9 @@ class Timed(Row, frozen=True, kw_only=True):
     form: Form = "step"
     from_s: Seconds = 0.0
     until_s: Seconds | None = None
-    over_s: Annotated[float, Meta(ge=0, description="s until a ramp is up, a pulse ends, a drift has its amplitude")] = 0.0
+    over_s: Annotated[
+        float, Meta(ge=0, description="s until a ramp is up, a pulse ends, a drift has its amplitude")
+    ] = 0.0
     period_s: Annotated[float, Meta(gt=0, description="s, of a sine")] = 600.0
 
     def amplitude(self, elapsed_s: float) -> float:
@@ -73,9 +75,9 @@ class RateChange(Timed, frozen=True, kw_only=True):
 
     defect: str
     factor: Annotated[float, Meta(gt=0)] = 1.0
-    cd_um: Annotated[int | None, Meta(ge=0, description="what comes more comes here; none: anywhere")] = None
+    cd_um: Annotated[PlaceUm | None, Meta(description="what comes more comes here; none: anywhere")] = None
     persistent: Annotated[bool, Meta(description="one line along the web as long as it lasts")] = False
-    size_um: Annotated[float | None, Meta(gt=0, description="median size; none: as the class has it")] = None
+    size_um: Annotated[Positive | None, Meta(description="median size; none: as the class has it")] = None
     roller: Annotated[str | None, Meta(description="once per turn of this roller")] = None
     mass_fraction: Annotated[float, Meta(gt=-1, lt=1, description="change of areal mass at that place")] = 0.0
 
@@ -147,10 +149,8 @@ def load_scenario(name_or_path: str | Path, line: LineModel) -> Scenario:
     if isinstance(name_or_path, Path) or name_or_path.endswith(".toml"):
         return _read(Path(name_or_path), line)
     if name_or_path not in shipped_scenarios():
-        near = difflib.get_close_matches(name_or_path, shipped_scenarios(), n=3, cutoff=0.3)
-        raise NotFoundError(
-            f"scenario {name_or_path!r} is not known; nearest: {', '.join(near) or ', '.join(shipped_scenarios())}"
-        )
+        known = ", ".join(shipped_scenarios())
+        raise NotFoundError(f"scenario {name_or_path!r} is not known; known: {known}, or the path of a TOML file")
     with as_file(files("plant") / "scenarios" / f"{name_or_path}.toml") as path:
         return _read(path, line)
 
@@ -196,16 +196,13 @@ def _check(scenario: Scenario, line: LineModel, file: Path) -> None:
     for tag in scenario.tags:
         key = f"tags.{tag.tag}"
         _require_name(tag.tag, tags, "tag", file, key)
+        if tag.form == "stuck" and tag.where != "sensor":
+            raise ConfigError("form 'stuck' needs where = 'sensor': a process does not stick", file=file, key=key)
         given = [name for name in ("by_z", "by", "to") if getattr(tag, name) is not None]
         wanted = 0 if tag.form == "stuck" and tag.where == "sensor" else 1
         if len(given) != wanted:
-            raise ConfigError(
-                f"has {', '.join(given) or 'no amplitude'}; allowed: {'none for a stuck sensor' if not wanted else 'one of by_z, by, to'}",
-                file=file,
-                key=key,
-            )
-        if tag.form == "stuck" and tag.where != "sensor":
-            raise ConfigError("form 'stuck' needs where = 'sensor': a process does not stick", file=file, key=key)
+            allowed = "one of by_z, by, to" if wanted else "none for a stuck sensor"
+            raise ConfigError(f"has {', '.join(given) or 'no amplitude'}; allowed: {allowed}", file=file, key=key)
     for condition in scenario.conditions:
         _require_name(condition.condition, conditions, "condition", file, f"conditions.{condition.condition}")
     for rate in scenario.rates:
@@ -223,7 +220,9 @@ def _check(scenario: Scenario, line: LineModel, file: Path) -> None:
     for row in rows:
         if row.form in {"ramp", "pulse", "drift"} and row.over_s <= 0:
             raise ConfigError(
-                f"is {row.over_s:g} s; form {row.form!r} needs more than 0 s", file=file, key=f"{type(row).__name__}.over_s"
+                f"is {row.over_s:g} s; form {row.form!r} needs more than 0 s",
+                file=file,
+                key=f"{type(row).__name__}.over_s",
             )
 
 

@@ -85,7 +85,9 @@ class PlantServer:
                 await self._write_ring(station, at_ns)
 
     async def push_clock(self, speed: float, at_ns: int) -> None:
-        """Write the speed reached and the plant's time."""
+        """Write the speed reached and the plant's time, and the server's own, by which clients see that it lives."""
+        now = ua.DataValue(ua.Variant(datetime.now(UTC), ua.VariantType.DateTime))
+        await self._server.write_attribute_value(ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime), now)
         base = f"{line_path(self._place)}/Simulation"
         await self._write(f"{base}/Speed", _double(speed), at_ns)
         await self._write(f"{base}/PlantTime", ua.Variant(_moment(at_ns), ua.VariantType.DateTime), at_ns)
@@ -121,6 +123,8 @@ async def plant_server(line: LineModel, port: int) -> AsyncIterator[PlantServer]
     endpoint = f"opc.tcp://{_HOST}:{port}/lamella"
     server = Server(user_manager=PermissiveUserManager())
     await server.init()
+    # asyncua's own clock ticks once a second and stopping waits for a tick; ours does without.
+    server.disable_clock()
     server.set_endpoint(endpoint)
     server.set_server_name("Lamella plant (simulated)")
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])

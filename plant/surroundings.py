@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from line.model import LineModel
 from line.relations_cell import water_pressure_pa
-from plant.film import Locus
+from plant.film_roll import Locus
 from plant.hidden import Hidden
 from plant.scenario import ActiveScenario, RollChange
 from plant.tags import TagField, Values, door_open
@@ -57,6 +58,10 @@ class Surroundings:
     def look(self, at_ns: int) -> Values:
         """What is so at a time close by, without moving anything."""
         return self.tags.process(at_ns, self.active, door_open=door_open(self.seed, at_ns))
+
+    def tidy(self, now_ns: int) -> None:
+        """Let go of scenarios that were lifted, once no film of theirs is on the way any more."""
+        self.active = [row for row in self.active if row.ends_ns is None or row.ends_ns > now_ns - 3600 * 1_000_000_000]
 
     def renew(self) -> None:
         """Forget what was so at this moment: a scenario came or went."""
@@ -134,9 +139,9 @@ class Surroundings:
             for row in scenario.scenario.camera:
                 share = scenario.scaled(row, at_ns)
                 if share:
-                    present: float = getattr(health, row.field)
-                    moved = present + share * (row.to - float(getattr(CameraHealth(), row.field)))
-                    health = replace(health, **{row.field: round(moved) if row.field == "wander_um" else moved})
+                    moved = getattr(health, row.field) + share * (row.to - getattr(CameraHealth(), row.field))
+                    changed: dict[str, Any] = {row.field: round(moved) if row.field == "wander_um" else moved}
+                    health = replace(health, **changed)
         return health
 
     def corner_shift_um(self, corner: int, at_ns: int) -> float:

@@ -276,7 +276,8 @@ class _Places:
 def _ar1(state: Values, step_s: float, time_constant_s: Values, sigma: Values, draws: Values) -> Values:
     """The exact step of an AR(1) (Ornstein-Uhlenbeck) over any time."""
     keep = np.exp(-step_s / time_constant_s)
-    return keep * state + np.sqrt(1 - keep * keep) * sigma * draws
+    moved: Values = keep * state + np.sqrt(1 - keep * keep) * sigma * draws
+    return moved
 
 
 def door_open(seed: int, at_ns: int) -> bool:

@@ -30,13 +30,13 @@ class Truth(Struct, frozen=True, kw_only=True, tag_field="truth"):
     at_ns: int
 
 
-class HiddenTruth(Truth, kw_only=True, tag="hidden"):
+class HiddenTruth(Truth, frozen=True, kw_only=True, tag="hidden"):
     """What `hidden_seed` drew."""
 
     hidden: Hidden
 
 
-class FlawTruth(Truth, kw_only=True, tag="flaw"):
+class FlawTruth(Truth, frozen=True, kw_only=True, tag="flaw"):
     """A real flaw."""
 
     flaw: str
@@ -70,7 +70,7 @@ class FlawTruth(Truth, kw_only=True, tag="flaw"):
         )
 
 
-class CellTruth(Truth, kw_only=True, tag="cell"):
+class CellTruth(Truth, frozen=True, kw_only=True, tag="cell"):
     """Why a cell will fail, or that it will not."""
 
     cell: str
@@ -95,7 +95,7 @@ class CellTruth(Truth, kw_only=True, tag="cell"):
         )
 
 
-class FaultTruth(Truth, kw_only=True, tag="fault"):
+class FaultTruth(Truth, frozen=True, kw_only=True, tag="fault"):
     """A fault that was put in."""
 
     scenario: str

@@ -9,17 +9,22 @@ from pathlib import Path
 from line.errors import ConfigError
 from line.events import MaterialEvent, StationState
 from line.model import LineModel
+from plant.caster import Caster
 from plant.cells import CellMaker
 from plant.film import FilmProcess
+from plant.floor import Floor
 from plant.flow import Engine, seconds
 from plant.flow_cells import CellSide
-from plant.flow_web import FilmRun, WebSide
+from plant.flow_web import WebSide
 from plant.hidden import Hidden, HiddenDefect, drawn_hidden
 from plant.scenario import ActiveScenario, Scenario
 from plant.shifts import NS, Shifts
+from plant.stacking import Stacker
+from plant.stock import FilmRun
 from plant.surroundings import Surroundings
 from plant.truth import CellTruth, FaultTruth, FlawTruth, HiddenTruth, TruthRecord
 from plant.truth_types import CameraHealth, Flaw, PlacedSheet
+from plant.unit import Names
 
 SAVE_VERSION = 1
 _LOOK_MANNED_S = 300.0
@@ -73,10 +78,13 @@ class World:
                 f"line {self.line.name}: the simulated plant needs tag {error}; run this line without a plant"
             ) from error
         self._engine = Engine(self.line, self.hidden, seed=self.seed, began_ns=began_ns)
+        floor = Floor(self._engine, self._around)
         process = FilmProcess(self.line, self.hidden)
-        self._web = WebSide(self._engine, self._around, process, seed=self.seed, opens_ns=self.opens_at_ns)
-        maker = CellMaker(self.line, self.hidden, self._around, seed=self.seed)
-        self._cells = CellSide(self._engine, self._around, self._web, maker, seed=self.seed)
+        self._caster = Caster(floor, process, seed=self.seed, opens_ns=self.opens_at_ns)
+        self._web = WebSide(floor, self._caster, process, seed=self.seed)
+        maker, names = CellMaker(self.line, self.hidden, self._around, seed=self.seed), Names()
+        self._stacker = Stacker(floor, maker, names, seed=self.seed)
+        self._cells = CellSide(floor, self._stacker, maker, names, seed=self.seed)
         self.name = "world"
         self._engine.sides[self.name] = self
         self._truths: list[TruthRecord] = [HiddenTruth(at_ns=began_ns, hidden=self.hidden)]
@@ -110,6 +118,7 @@ class World:
         """Keep what is so in the room, also while nothing happens there."""
         engine = self._engine
         self._around.at(engine.now_ns)
+        self._around.tidy(engine.now_ns)
         pause_s = _LOOK_MANNED_S if engine.manned() else _LOOK_UNMANNED_S
         engine.call_at(engine.now_ns + seconds(pause_s), self, "look_around")
 
@@ -125,14 +134,18 @@ class World:
         """Every station's state now; `at_ns` is since when."""
         return self._engine.states()
 
+    def running_stations(self) -> list[str]:
+        """Codes of the stations that run now."""
+        return [code for code, machine in self._engine.machines.items() if machine.state == "Execute"]
+
     def take_placements(self) -> list[tuple[int, PlacedSheet]]:
         """Layers placed since the last take, with the plant time of each."""
-        return self._cells.take_placements(self.now_ns)
+        return self._stacker.take_placements(self.now_ns)
 
     def take_truth(self) -> list[TruthRecord]:
         """What was really so, since the last take; for the sealed file only."""
         taken, self._truths = self._truths, []
-        for roll in self._web.rolls.values():
+        for roll in self._caster.rolls.values():
             taken += [FlawTruth.of(flaw) for flaw in roll.fresh]
             roll.fresh.clear()
         taken += [CellTruth.of(at_ns, cell, stack, fate) for at_ns, cell, stack, fate in self._cells.fates]
@@ -165,7 +178,7 @@ class World:
 
     def film_view(self) -> FilmView | None:
         """What is before the film camera; None while no roll is on the caster."""
-        run: FilmRun | None = self._web.film
+        run: FilmRun | None = self._caster.film
         if run is None:
             return None
         encoder_um = run.encoder_at(self.now_ns)
@@ -180,8 +193,34 @@ class World:
 
     def flaws_between(self, roll: str, md_start_um: int, md_end_um: int) -> list[Flaw]:
         """Real flaws that reach into a stretch of film that has passed the dryer; none of an unknown roll."""
-        found = self._web.rolls.get(roll)
+        found = self._caster.rolls.get(roll)
         return [] if found is None else found.between(md_start_um, md_end_um)
+
+    def film_passed(self) -> list[tuple[str, int]]:
+        """Film rolls in the order of coating, and how much of each has passed the camera [um]."""
+        camera_um = self.line.position("camera").offset_um
+        view = self.film_view()
+        return [
+            (name, roll.length_um if view is None or view.roll != name
+             else min(max(view.encoder_um - camera_um, 0), roll.length_um))
+            for name, roll in self._caster.rolls.items()
+        ]  # fmt: skip
+
+    def roll_length_um(self, roll: str) -> int:
+        """As-coated length of a film roll."""
+        return self._caster.rolls[roll].length_um
+
+    def at_camera_ns(self, roll: str, md_um: int) -> int:
+        """When a place of a film roll passed the camera, or passes it at present speed."""
+        run, found = self._caster.film, self._caster.rolls[roll]
+        encoder_um = md_um + self.line.position("camera").offset_um
+        if run is not None and run.roll is found and encoder_um >= run.encoder_um:
+            return run.since_ns + seconds((encoder_um - run.encoder_um) * 60e-6 / run.speed_m_per_min)
+        return found.passed_ns(encoder_um)
+
+    def camera_health_at(self, at_ns: int) -> CameraHealth:
+        """How the film camera saw at a time not long ago."""
+        return self._around.health(at_ns)
 
     def camera_health(self) -> CameraHealth:
         """How the film camera sees now."""
@@ -194,9 +233,9 @@ class World:
     def forget(self) -> None:
         """Let go of film that no cell will be made of any more."""
         horizon_ns = self.now_ns - _ROLLS_KEPT_NS
-        for name, roll in list(self._web.rolls.items()):
+        for name, roll in list(self._caster.rolls.items()):
             if roll.moments and roll.moments[-1].at_ns < horizon_ns:
-                del self._web.rolls[name]
+                del self._caster.rolls[name]
 
     def save(self, path: Path) -> None:
         """Write the world to a file, whole or not at all."""

@@ -1,23 +1,14 @@
-"""Questions of `line/queries.py` to answers, from the state, the genealogy and the book. Pure; trends are the historian's."""
+"""Questions of `line/queries.py` to answers, from the state, the genealogy and the book.
+
+Pure; trends are the historian's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from line import queries
-from line.events import CellTested, FilmDefect, YieldForecast
-from line.model import LineModel
+from line.events import YieldForecast
 from line.queries import (
-    CellRow,
-    CellsOfView,
-    CellsView,
-    CellView,
-    DefectView,
-    FaceOrigin,
-    Freshness,
     LaneView,
-    LayerView,
     LineView,
     LotYield,
     RollRow,
@@ -26,31 +17,17 @@ from line.queries import (
     SheetSpan,
     Span,
     StationView,
-    UnitOf,
     Unknown,
     YieldView,
 )
-from twin.book import YieldBook
-from twin.forecasts import Forecaster
-from twin.genealogy import Found, Genealogy
+from twin.answers_units import cell_view, cells_of_view, cells_view, defect_view, lane_number
+from twin.genealogy import Found
 from twin.rolls import RollMap
 from twin.state import LineState
-from twin.units import ENTERED, steps_of
+from twin.twin import OnLine, Twin, near
+from twin.units import ENTERED
 
 _LOTS_SHOWN = 60
-OnLine = Callable[[int], Freshness]
-"""Freshness of an answer behind which so many parts stand."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Twin:
-    """What answers rest on."""
-
-    line: LineModel
-    state: LineState
-    genealogy: Genealogy
-    book: YieldBook
-    forecaster: Forecaster
 
 
 def answer(twin: Twin, question: queries.AnyQuestion, fresh: OnLine, said: YieldForecast | None) -> queries.AnyAnswer:
@@ -68,15 +45,15 @@ def answer(twin: Twin, question: queries.AnyQuestion, fresh: OnLine, said: Yield
         case queries.AskRoll():
             return _roll(twin, fresh, question)
         case queries.AskCellsOf():
-            return _cells_of(twin, fresh, question)
+            return cells_of_view(twin, fresh, question)
         case queries.AskCell(unit=unit):
-            return _cell(twin, fresh, unit)
+            return cell_view(twin, fresh, unit)
         case queries.AskCells(limit=limit):
-            return _cells(twin, fresh, limit)
+            return cells_view(twin, fresh, limit)
         case queries.AskYield():
             return _yield(twin, fresh, said)
         case queries.AskDefect(defect=defect):
-            return _defect(twin, fresh, defect)
+            return defect_view(twin, fresh, defect)
         case queries.AskTrend(tag=tag):
             return Unknown(fresh=fresh(0), detail=f"tag {tag!r}: no historian is there to ask")
 
@@ -156,7 +133,9 @@ def _rolls(twin: Twin, fresh: OnLine, web: str, limit: int) -> RollsView:
                 complete=name in state.ended,
                 defects_count=len(defects),
                 killers_count=sum(row.verdict == "reject" for row in defects),
-                inspected_fraction=min(1.0, roll.inspected_along().covered(0, length_um) / length_um) if length_um else 0.0,
+                inspected_fraction=min(1.0, roll.inspected_along().covered(0, length_um) / length_um)
+                if length_um
+                else 0.0,
             )
         )
     rows.sort(key=lambda row: (row.started_ns, row.roll), reverse=True)
@@ -172,7 +151,7 @@ def _started_ns(state: LineState, roll: str) -> int:
 def _roll(twin: Twin, fresh: OnLine, question: queries.AskRoll) -> queries.AnyAnswer:
     state, line, name = twin.state, twin.line, question.roll
     if name not in state.rolls and name not in state.webs and name not in state.sheets_of:
-        return Unknown(fresh=fresh(0), detail=f"roll {name!r} is not known{_near(name, [*state.rolls, *state.webs])}")
+        return Unknown(fresh=fresh(0), detail=f"roll {name!r} is not known{near(name, [*state.rolls, *state.webs])}")
     roll = state.rolls.get(name) or RollMap(name)
     web = state.web_of(name) or "film"
     row = line.web(web)
@@ -188,7 +167,9 @@ def _roll(twin: Twin, fresh: OnLine, question: queries.AskRoll) -> queries.AnyAn
         web=web,
         length_um=length_um,
         width_um=row.coat_width_um,
-        lanes=tuple(LaneView(number=lane.number, cd_low_um=lane.cd_low_um, cd_high_um=lane.cd_high_um) for lane in row.lanes),
+        lanes=tuple(
+            LaneView(number=lane.number, cd_low_um=lane.cd_low_um, cd_high_um=lane.cd_high_um) for lane in row.lanes
+        ),
         defects=tuple(defects[: question.limit]),
         uninspected=tuple(Span(*gap) for gap in roll.uninspected(start_um, end_um)) if looked_at else (),
         streaks=tuple(Span(streak.start_um, streak.end_um, streak.label) for streak in streaks),
@@ -198,141 +179,13 @@ def _roll(twin: Twin, fresh: OnLine, question: queries.AskRoll) -> queries.AnyAn
 
 def _sheet_span(twin: Twin, found: Found) -> SheetSpan:
     unit = twin.state.cell_name(found.stack) or found.stack
-    return SheetSpan(found.origin.start_um, found.origin.end_um, _lane_number(twin, found), found.cut.sheet, unit, found.layer)
-
-
-def _lane_number(twin: Twin, found: Found) -> int:
-    """The lane of the roll asked for, which a flip on the way may have made another than the sheet's own."""
-    web = twin.state.web_of(found.origin.roll) or "film"
-    middle_um = (found.origin.cd_low_um + found.origin.cd_high_um) // 2
-    return twin.line.lane_at(web, middle_um) or found.cut.lane
-
-
-def _unit_of(twin: Twin, found: Found) -> UnitOf:
-    state, stack = twin.state, found.stack
-    verdict = twin.book.verdicts.get(stack)
-    outcome = found.cut.outcome
-    if verdict is not None:
-        outcome = "passed" if verdict.passed else ("failed" if state.test(stack) else "scrap")
-    chance = twin.book.probability(stack) if stack else None
-    return UnitOf(
-        sheet=found.cut.sheet,
-        lane=_lane_number(twin, found),
-        stack=stack,
-        cell=state.cell_name(stack),
-        layer=found.layer,
-        face=found.origin.face,
-        station=(state.station(stack) if stack else "") or "S09",
-        outcome=outcome,
-        p_pass=chance.p if chance else None,
+    return SheetSpan(
+        found.origin.start_um, found.origin.end_um, lane_number(twin, found), found.cut.sheet, unit, found.layer
     )
-
-
-def _cells_of(twin: Twin, fresh: OnLine, question: queries.AskCellsOf) -> queries.AnyAnswer:
-    state, name = twin.state, question.roll
-    if name not in state.rolls and name not in state.webs and name not in state.sheets_of:
-        return Unknown(fresh=fresh(0), detail=f"roll {name!r} is not known{_near(name, [*state.rolls, *state.webs])}")
-    if question.to_um <= question.from_um:
-        return Unknown(
-            fresh=fresh(0), detail=f"from_um {question.from_um} to to_um {question.to_um} µm: expected from below to"
-        )
-    span = (name, question.from_um, question.to_um, question.lane)
-    units = tuple(_unit_of(twin, found) for found in twin.genealogy.sheets_of(*span))
-    return CellsOfView(
-        fresh=fresh(len(units)),
-        roll=name,
-        from_um=question.from_um,
-        to_um=question.to_um,
-        units=units,
-        complete=twin.genealogy.fully_cut(*span),
-    )
-
-
-def _cell(twin: Twin, fresh: OnLine, unit: str) -> queries.AnyAnswer:
-    state = twin.state
-    stack_name = state.stack_name(unit)
-    stack = state.stacks.get(stack_name)
-    if stack is None and unit not in state.cells:
-        names = [*state.cells, *state.stacks]
-        return Unknown(fresh=fresh(0), detail=f"cell or stack {unit!r} is not known{_near(unit, names)}")
-    layers = []
-    for layer in sorted({*stack.layers, *stack.looks} if stack else ()):
-        placed = stack.layers.get(layer) if stack else None
-        look = stack.looks.get(layer) if stack else None
-        inspection = look.event if look else None
-        layers.append(
-            LayerView(
-                layer=layer,
-                kind=placed.kind if placed else (inspection.kind if inspection else ""),
-                sheet=placed.sheet if placed else "",
-                placed_ns=placed.at_ns if placed else 0,
-                faces=_faces(twin, placed.sheet) if placed else (),
-                inspection=inspection,
-            )
-        )
-    features = twin.book.features.get(stack_name)
-    return CellView(
-        fresh=fresh(len(layers)),
-        cell=state.cell_name(stack_name) or (unit if unit in state.cells else ""),
-        stack=stack_name if stack else "",
-        station=state.station(stack_name),
-        layers=tuple(layers),
-        steps=steps_of(state.names_of(stack_name), state.stations),
-        prediction=twin.book.prediction(stack_name),
-        test=state.test(stack_name),
-        layers_inspected_count=features.layers_inspected_count if features else 0,
-        film_inspected_fraction=features.film_inspected_fraction if features else 0.0,
-    )
-
-
-def _faces(twin: Twin, sheet: str) -> tuple[FaceOrigin, ...]:
-    faces = []
-    for origin in twin.genealogy.films(sheet):
-        box = (origin.start_um, origin.end_um, origin.cd_low_um, origin.cd_high_um)
-        roll = twin.state.rolls.get(origin.roll)
-        faces.append(
-            FaceOrigin(
-                face=origin.face,
-                roll=origin.roll,
-                lane=twin.line.lane_at("film", (origin.cd_low_um + origin.cd_high_um) // 2),
-                start_um=origin.start_um,
-                end_um=origin.end_um,
-                inspected_fraction=roll.inspected_fraction(*box) if roll else 0.0,
-                defects=tuple(roll.defects_within(*box)) if roll else (),
-            )
-        )
-    return tuple(faces)
-
-
-def _cells(twin: Twin, fresh: OnLine, limit: int) -> CellsView:
-    state = twin.state
-    newest = sorted(((state.started_ns(unit), unit) for unit in state.unit_names()), reverse=True)[:limit]
-    rows = []
-    for started_ns, unit in newest:
-        stack = state.stacks.get(unit)
-        chance = twin.book.probability(unit)
-        rows.append(
-            CellRow(
-                unit=state.cell_name(unit) or unit,
-                stack=unit if stack else "",
-                station=state.station(unit),
-                started_ns=started_ns,
-                layers_count=len(stack.layers) if stack else 0,
-                p_pass=chance.p if chance else None,
-                passed=_passed(state.test(unit), state.scrap(unit)),
-            )
-        )
-    return CellsView(fresh=fresh(len(rows)), cells=tuple(rows))
-
-
-def _passed(test: CellTested | None, scrap: tuple[int, int, str] | None) -> bool | None:
-    if test is not None:
-        return test.passed
-    return False if scrap else None
 
 
 def _yield(twin: Twin, fresh: OnLine, said: YieldForecast | None) -> YieldView:
-    lots = [lot for lot in twin.book.lots().values() if lot.counted]
+    lots = [lot for lot in twin.book.lots().values() if lot.finished]
     scores = twin.state.scores.values()
     return YieldView(
         fresh=fresh(len(twin.book.features)),
@@ -346,26 +199,3 @@ def _yield(twin: Twin, fresh: OnLine, said: YieldForecast | None) -> YieldView:
         scored_count=len(scores),
         inside_count=sum(row.inside for row in scores),
     )
-
-
-def _defect(twin: Twin, fresh: OnLine, name: str) -> queries.AnyAnswer:
-    found = next((roll.defects[name] for roll in twin.state.rolls.values() if name in roll.defects), None)
-    if found is None:
-        return Unknown(fresh=fresh(0), detail=f"defect {name!r} is not known")
-    units = tuple(_unit_of(twin, row) for row in _sheets_with(twin, found))
-    return DefectView(fresh=fresh(len(units)), defect=found, units=units)
-
-
-def _sheets_with(twin: Twin, defect: FilmDefect) -> list[Found]:
-    end_um = max(defect.md_end_um, defect.md_start_um + 1)
-    cd_end_um = max(defect.cd_end_um, defect.cd_start_um + 1)
-    return [
-        row
-        for row in twin.genealogy.sheets_of(defect.roll, defect.md_start_um, end_um)
-        if row.origin.cd_low_um < cd_end_um and row.origin.cd_high_um > defect.cd_start_um
-    ]
-
-
-def _near(name: str, known: list[str]) -> str:
-    same = [other for other in known if other[:9] == name[:9]][:3]
-    return f"; known are {', '.join(same or known[-3:])}" if known else "; nothing was heard yet"

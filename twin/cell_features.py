@@ -141,7 +141,9 @@ class FeatureMaker:
             measured += 1
             outside = 0.0
             for row in inspection.overhangs:
-                outside = max(outside, outside_probability(row.value_um, row.uncertainty_um, self._low_um, self._high_um))
+                outside = max(
+                    outside, outside_probability(row.value_um, row.uncertainty_um, self._low_um, self._high_um)
+                )
                 spare = min(row.value_um - self._low_um, self._high_um - row.value_um)
                 if lowest is None or spare < lowest[0]:
                     lowest = (spare, layer, f"{row.value_um / 1000:.2f} mm at {row.place}")

@@ -1,8 +1,8 @@
 """What the twin says of itself: predictions, forecasts, and how they came out.
 
-Forecasts: the line's next cells (film in the pipeline and stacks not finished), all open cells, and each lot when it is
-complete. A forecast is scored when every cell it spoke of has its verdict: each lot's one, and the first of each day of
-the other two, since later ones of the same day would score the same cells again.
+Forecasts: of the line, which is what the newest film that waits will make, so that it moves as soon as something is
+seen on film; of all open cells, once a day; and of each lot when it is complete. The last two are scored when every
+cell they spoke of has its verdict; each film reaches them as cells.
 """
 
 from __future__ import annotations
@@ -50,21 +50,14 @@ class Forecaster:
         return [row for row in made if row is not None]
 
     def line_forecast(self) -> YieldForecast | None:
-        """The cells to come from film that waits and stacks not finished; without any, the open cells."""
-        book = self._book
-        open_units = book.open_units()
-        unfinished = [unit for unit in open_units if not book.finished(unit)]
-        to_come = book.pipeline.cells_count
-        chances = book.probabilities()
-        if not unfinished and not to_come:
-            return self._forecast("line", OPEN_CELLS, open_units)
-        values = np.array([chances[unit] for unit in unfinished])
-        vectors = book.vectors(unfinished)
-        if to_come:
-            vector, chance = book.film_outlook()
-            values = np.concatenate([values, np.full(to_come, chance)])
-            vectors = np.concatenate([vectors, np.tile(vector, (to_come, 1))])
-        return self._made("line", f"next {len(values)} cells", values, vectors)
+        """The cells to come from the newest film that waits; without any, the open cells."""
+        cells = self._book.pipeline.cells_count
+        if not cells:
+            return self._forecast("line", OPEN_CELLS, self._book.open_units())
+        vector, chance = self._book.film_outlook()
+        return self._made(
+            "line", f"{cells} cells of the newest film", np.full(cells, chance), np.tile(vector, (cells, 1))
+        )
 
     def due_forecasts(self, said: YieldForecast | None) -> list[YieldForecast]:
         """Forecasts that are new or have moved materially, `said` being the line's last one."""
@@ -88,14 +81,8 @@ class Forecaster:
             return []
         self._verdicts_count = len(self._book.verdicts)
         scored = []
-        firsts: set[tuple[str, str]] = set()
         for key, made in sorted(self._state.forecasts.items(), key=lambda row: (row[1].at_ns, row[0])):
-            if made.scope == "line":
-                day = (made.scope, iso(made.at_ns)[:10])
-                if day in firsts:
-                    continue
-                firsts.add(day)
-            if key in self._state.scores or key in self._settled:
+            if made.scope != "lot" or key in self._state.scores or key in self._settled:
                 continue
             cells = self._cells_of(made)
             if cells is None:
@@ -122,7 +109,7 @@ class Forecaster:
         chances = book.probabilities()
         cells: dict[tuple[str, str], float] = {}
         for unit in book.open_units():
-            shares = book.shares(book.features[unit].vector, book.further_log_loss(unit))
+            shares = book.shares(book.ahead(unit), book.further_log_loss(unit))
             total = sum(shares.values())
             for cause, share in shares.items():
                 if total < 0:
@@ -135,9 +122,7 @@ class Forecaster:
         said = sorted((row for row in self._state.forecasts.values() if row.scope == "line"), key=lambda row: row.at_ns)
         step = -(-len(said) // _TRACK_POINTS) or 1
         kept = said[::-1][::step][::-1]
-        return tuple(
-            ScorePoint(row.at_ns, row.expected_fraction, row.low_fraction, row.high_fraction) for row in kept
-        )
+        return tuple(ScorePoint(row.at_ns, row.expected_fraction, row.low_fraction, row.high_fraction) for row in kept)
 
     def _said(self, unit: str) -> float | None:
         for name in (self._state.cell_name(unit), unit):
@@ -180,23 +165,13 @@ class Forecaster:
     def _cells_of(self, made: YieldForecast) -> list[str] | None:
         """The cells a forecast spoke of; None while one of them has no verdict."""
         book, state = self._book, self._state
-        if made.scope == "line" and made.name != OPEN_CELLS:
-            units = sorted(
-                (unit for unit in book.features if state.started_ns(unit) > made.at_ns),
-                key=lambda unit: (state.started_ns(unit), unit),
-            )
-            later = [unit for unit in units if unit not in book.verdicts or book.verdicts[unit].cell]
-            units = later[: made.cells_count]
-            if len(units) < made.cells_count:
-                return None
-        else:
-            lot = None if made.name == OPEN_CELLS else book.lots().get(made.name)
-            units = [
-                unit
-                for unit in (lot.units if lot else book.features)
-                if 0 < state.started_ns(unit) <= made.at_ns
-                and (unit not in book.verdicts or book.verdicts[unit].at_ns > made.at_ns)
-            ]
+        lot = None if made.name == OPEN_CELLS else book.lots().get(made.name)
+        units = [
+            unit
+            for unit in (lot.units if lot else book.features)
+            if 0 < state.started_ns(unit) <= made.at_ns
+            and (unit not in book.verdicts or book.verdicts[unit].at_ns > made.at_ns)
+        ]
         if any(unit not in book.verdicts for unit in units):
             return None
         return [unit for unit in units if book.verdicts[unit].cell]

@@ -104,11 +104,12 @@ class Genealogy:
         """
         self._refresh()
         low_cd, high_cd = self._cd_range(roll, lane)
-        found = []
-        for sheet in dict.fromkeys(self._candidates(roll, start_um - _ROUNDING_UM, end_um + _ROUNDING_UM, 0)):
-            for origin in self.origins(sheet):
-                if origin.roll == roll and _touches(origin, start_um, end_um, low_cd, high_cd):
-                    found.append(self._found(sheet, origin))
+        found = [
+            self._found(sheet, origin)
+            for sheet in dict.fromkeys(self._candidates(roll, start_um - _ROUNDING_UM, end_um + _ROUNDING_UM, 0))
+            for origin in self.origins(sheet)
+            if origin.roll == roll and _touches(origin, start_um, end_um, low_cd, high_cd)
+        ]
         return sorted(found, key=lambda row: (row.origin.start_um, row.origin.cd_low_um, row.cut.sheet))
 
     def fully_cut(self, roll: str, start_um: int, end_um: int, lane: int = 0) -> bool:
@@ -185,7 +186,9 @@ class Genealogy:
             if low < high:
                 places = sorted((_parent_um(segment, low), _parent_um(segment, high)))
                 across = sorted((_parent_cd_um(segment, cd_low_um), _parent_cd_um(segment, cd_high_um)))
-                yield from self._walk(segment.parent, link.face or face, *places, *across, steps + 1)
+                yield from self._walk(
+                    segment.parent, link.face or face, places[0], places[1], across[0], across[1], steps + 1
+                )
 
     def _candidates(self, roll: str, start_um: int, end_um: int, steps: int) -> Iterator[str]:
         yield from self._cut_within(roll, start_um, end_um)
@@ -195,9 +198,7 @@ class Genealogy:
             low, high = max(start_um, link.parent_low_um), min(end_um, link.parent_high_um)
             if low < high:
                 places = sorted((_child_um(link.segment, low), _child_um(link.segment, high)))
-                yield from self._candidates(
-                    link.child, places[0] - _ROUNDING_UM, places[1] + _ROUNDING_UM, steps + 1
-                )
+                yield from self._candidates(link.child, places[0] - _ROUNDING_UM, places[1] + _ROUNDING_UM, steps + 1)
 
     def _cut_within(self, roll: str, start_um: int, end_um: int) -> Iterator[str]:
         names = self._state.sheets_of.get(roll, ())
@@ -223,7 +224,10 @@ def _overlay(links: list[_Link], new: _Link) -> None:
     kept = []
     for link in links:
         old = link.segment
-        for low, high in ((old.child_start_um, min(old.child_end_um, start)), (max(old.child_start_um, end), old.child_end_um)):
+        for low, high in (
+            (old.child_start_um, min(old.child_end_um, start)),
+            (max(old.child_start_um, end), old.child_end_um),
+        ):
             if low < high:
                 segment = WebSegment(
                     low, high, old.parent, _parent_um(old, low), _parent_um(old, high), old.cd_flipped, old.cd_shift_um

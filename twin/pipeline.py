@@ -1,7 +1,7 @@
 """Film that is coated and inspected but in no stack yet, cut up in thought into the cells it will be in.
 
-Half a cell is 19 film faces of one roll, which is 9.5 pitches of both lanes. A long defect counts once in each half
-cell that it runs through, as it will in the real ones.
+Half a cell is 19 film faces of one roll, which is 9.5 pitches of both lanes; one of them has no cathode. A long defect
+counts once in each half cell that it runs through, as it will in the real ones.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from twin.state import LineState
 
 Matrix = NDArray[np.float64]
 
-_MOST_HALVES = 300
-"""Half cells looked ahead: about half a week of a pilot line."""
+_MOST_HALVES = 100
+"""Half cells looked at: a roll of film, a day of a pilot line. What waits behind it is older and was said before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,10 @@ class PipelineMaker:
         self._state, self._genealogy, self._risk, self._features = state, genealogy, risk, features
         laminate = line.product().sheet("laminate")
         self._lanes = line.web("film").lanes
-        faces = features.active_faces / 2
-        self._faces = faces
-        self._window_um = round(faces / len(self._lanes) * laminate.pitch_um)
+        self._faces = features.active_faces / 2
+        used_faces = sum(line.product().sheet_kind(i + 1) == "laminate" for i in range(line.product().placements))
+        self._active_share = self._faces / used_faces
+        self._window_um = round(used_faces / len(self._lanes) * laminate.pitch_um)
         self._cd = min(lane.cd_low_um for lane in self._lanes), max(lane.cd_high_um for lane in self._lanes)
         self._used_up: dict[str, int] = {}
 
@@ -95,7 +96,7 @@ class PipelineMaker:
         vector = np.zeros(columns.count)
         end_um = start_um + self._window_um
         for defect in roll.defects_within(start_um, end_um, *self._cd):
-            vector[self._risk.column(defect.kind)] += self._risk.log_loss(defect)
+            vector[self._risk.column(defect.kind)] += self._active_share * self._risk.log_loss(defect)
         fraction = roll.inspected_fraction(start_um, end_um, *self._cd)
         area_m2 = self._faces * self._features.face_m2
         density = densities.get(roll.roll, self._risk.expected_density())

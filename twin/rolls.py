@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from line.events import FilmDefect, StripInspected
 from twin.intervals import IntervalSet
@@ -107,7 +108,7 @@ class RollMap:
             *(edge for pair in self.looked for edge in pair if cd_low_um < edge < cd_high_um),
         })
         area = 0
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in pairwise(edges):
             union = IntervalSet()
             for (from_cd, to_cd), intervals in self.looked.items():
                 if from_cd <= low and to_cd >= high:

@@ -8,15 +8,13 @@ lists of what was touched are about the fold, not about the line, and no part of
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
-
-import msgspec
 
 from line import events
 from line.events import Event
 from line.model import LineModel
+from twin.digest import digest_of
 from twin.rolls import RollMap
 from twin.units import ENTERED, LEFT, NOWHERE, Looked, Move, Placed, Progress, Stack, Unit
 
@@ -185,39 +183,14 @@ class LineState:
         if ended is not None:
             return ended.length_um
         seen = self.rolls[roll].seen_um if roll in self.rolls else 0
-        made = max((row.child_end_um for record in self.webs.get(roll, {}).values() for row in record.segments), default=0)
+        made = max(
+            (row.child_end_um for record in self.webs.get(roll, {}).values() for row in record.segments), default=0
+        )
         return max(seen, made)
 
     def digest(self) -> str:
         """SHA-256 over all that is believed, the same for every order and repetition of the same events."""
-        digest = hashlib.sha256()
-        for name, rows in self._tables():
-            for row in sorted(msgspec.json.encode(row, order="deterministic") for row in rows):
-                digest.update(name)
-                digest.update(row)
-        return digest.hexdigest()
-
-    def _tables(self) -> Iterable[tuple[bytes, Iterable[object]]]:
-        yield b"now", [(self.at_ns, self.simulated, self.recipe, self.order_released)]
-        rolls = self.rolls.values()
-        yield b"defects", [defect for roll in rolls for defect in roll.defects.values()]
-        yield b"looked", [(roll.roll, cds, list(row)) for roll in rolls for cds, row in roll.looked.items()]
-        yield b"unlooked", [(roll.roll, why, list(row)) for roll in rolls for why, row in roll.unlooked.items()]
-        yield b"rolls", [(name, row.seen_um) for name, row in self.rolls.items()]
-        yield b"webs", [(child, sorted(rows)) for child, rows in self.webs.items()]
-        yield b"stacks", [
-            (row.stack, row.started_ns, sorted(row.layers.items()), sorted(row.looks.items()))
-            for row in self.stacks.values()
-        ]
-        yield b"units", [(row.unit, row.progress, row.scrap, sorted(row.moves.items())) for row in self.units.values()]
-        tables = {
-            b"started": self.started, b"ended": self.ended, b"sheets": self.sheets, b"placed": self.placed,
-            b"cell_of": self.cell_of, b"stack_of": self.stack_of, b"tests": self.tests, b"cells": self.cells,
-            b"station_states": self.station_states, b"services": self.services, b"tags": self.tags,
-            b"predicted": self.predicted, b"forecasts": self.forecasts, b"scores": self.scores,
-        }  # fmt: skip
-        for name, table in tables.items():
-            yield name, table.items()
+        return digest_of(self)
 
     def _roll(self, roll: str) -> RollMap:
         known = self.rolls.get(roll)
@@ -265,7 +238,15 @@ class LineState:
     def _sheet_cut(self, event: events.SheetCut) -> None:
         sheet = event.sheet
         cut = Cut(
-            event.at_ns, event.seq, sheet, event.kind, event.roll, event.lane, event.start_um, event.end_um, event.outcome
+            event.at_ns,
+            event.seq,
+            sheet,
+            event.kind,
+            event.roll,
+            event.lane,
+            event.start_um,
+            event.end_um,
+            event.outcome,
         )
         known = self.sheets.get(sheet)
         if known is not None and cut <= known:

@@ -54,14 +54,25 @@ def evidence_png(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot:
             change = found.changes[channel][rows, columns]
         grey = np.clip(np.rint(level + gain * change), 0, 255).astype(np.uint8)
         large = cv2.resize(grey, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
-        panel = cv2.cvtColor(large, cv2.COLOR_GRAY2BGR)
-        cv2.rectangle(panel, corners[0], corners[1], _OUTLINE, 1, cv2.LINE_AA)
+        panel = np.asarray(cv2.cvtColor(large, cv2.COLOR_GRAY2BGR), np.uint8)
+        _bracket(panel, corners)
         panels.append(panel)
     gap = np.full((panels[0].shape[0], _GAP_PX, 3), _PAPER, np.uint8)
     parts = [part for panel in panels for part in (panel, gap)][:-1]
-    done, png = cv2.imencode(".png", np.hstack(parts), [cv2.IMWRITE_PNG_COMPRESSION, 2])
+    done, png = cv2.imencode(".png", np.hstack(parts), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert done
     return png.tobytes()
+
+
+def _bracket(panel: NDArray[np.uint8], corners: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    """The corners of a box only, so that a faint line along its side stays visible."""
+    (left, top), (right, bottom) = corners
+    top, bottom = max(top, 0), min(bottom, panel.shape[0] - 1)
+    arm = max(3, min(10, (right - left) // 3, (bottom - top) // 3))
+    for column, inward in ((left, 1), (right, -1)):
+        for row, down in ((top, 1), (bottom, -1)):
+            cv2.line(panel, (column, row), (column + inward * arm, row), _OUTLINE, 1)
+            cv2.line(panel, (column, row), (column, row + down * arm), _OUTLINE, 1)
 
 
 def _window(centre: int, side: int, size: int) -> slice:

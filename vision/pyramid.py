@@ -21,6 +21,7 @@ STREAK_STRIPS = (1, 4, 16)
 
 _BACKGROUND_CELLS = (63, 31)
 """Across and along the web, 5.0 x 2.5 mm at 20 µm/px: the widest defect that is judged at the finest scales."""
+_BLOCKS = 8
 _MEDIAN_STEPS = 31
 """Half of it to each side, 20 mm at 20 µm/px: more than twice the widest defect that is judged at the coarse scale."""
 
@@ -75,8 +76,13 @@ def scale_maps(change: Floats) -> tuple[Floats, ...]:
 
 
 def column_profile(change: Floats) -> Floats:
-    """Mean change of each column of a quarter image without slow changes across the web, shape (columns,)."""
-    columns: Floats = change.mean(axis=0, dtype=np.float32)
+    """Change of each column of a quarter image without slow changes across the web, shape (columns,).
+
+    The median over blocks of lines of their means: a hole in one block is no line through all of them.
+    """
+    blocks = np.array_split(change, min(_BLOCKS, len(change)))
+    means = np.stack([block.mean(axis=0, dtype=np.float32) for block in blocks])
+    columns = np.asarray(np.median(means, axis=0), np.float32)
     steps = max(1, columns.size // 8)
     decimated = np.asarray(cv2.resize(columns[None], (steps, 1), interpolation=cv2.INTER_AREA), np.float32)[0]
     slow = running_median(decimated, _MEDIAN_STEPS // 2 * 2 + 1)

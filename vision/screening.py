@@ -8,8 +8,7 @@ the cache; all else runs on a sixteenth of it.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,30 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.gates import BAND_LINES, Gates
-from vision.pyramid import (
-    QUARTER,
-    STREAK_STRIPS,
-    STREAK_WIDTHS,
-    Floats,
-    column_profile,
-    quarter,
-    relative_change,
-    scale_maps,
-    widened,
-)
+from vision.pyramid import QUARTER, Floats, column_profile, quarter, relative_change, scale_maps
+from vision.streaks import Line, StreakMemory, lines_along
+
+__all__ = ["CROWDED_FRACTION", "Screened", "Spot", "StreakMemory", "Test", "screened"]
 
 Test = Literal["pixel", "map", "streak"]
 
 CROWDED_FRACTION = 0.25
 """Of a strip's area; more than this standing out is no set of defects any more."""
 
-FAINTEST_STREAK = 0.035
-"""Relative change below which a line along the web is structure of sound film. A streak at its accept limit changes
-transmission by seven times as much (table 2.2)."""
-
-_STREAKS_COUNT = 24
-_HELD_FRACTION = 0.5
-"""Of the limit; a streak that is known goes on until it falls below this."""
+_JUST_OUTSIDE = np.float32(1.01)
+_BESIDE_STREAK = 3
+_OWN_CHANGE = np.float32(1.5)
+_CLOUD_CELLS = 9
+"""Parts of a cloud this near to each other, 0.6 mm at 20 µm/px, are one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,33 +75,6 @@ class Screened:
     """Relative change of each channel at a quarter."""
 
 
-class StreakMemory:
-    """Column profiles of the latest strips of one roll, for lines too faint for one strip."""
-
-    def __init__(self) -> None:
-        self._profiles: deque[Floats] = deque(maxlen=max(STREAK_STRIPS))
-        self.held: list[tuple[int, int]] = []
-        """Quarter columns of streaks found in the strip before."""
-
-    def add(self, profiles: Floats) -> None:
-        """Take in the profiles of a strip, shape (channels, quarter columns)."""
-        self._profiles.append(profiles)
-
-    def mean(self, count: int) -> Floats | None:
-        """Over the latest `count` strips; None while there are fewer."""
-        if len(self._profiles) < count:
-            return None
-        latest = list(self._profiles)[-count:]
-        return np.asarray(np.mean(latest, axis=0), np.float32) if count > 1 else latest[0]
-
-    def began(self, channel: int, start: int, end: int) -> int:
-        """Strips since a line in these quarter columns set in, this one counted: the likeliest step in its contrast."""
-        seen = np.array([float(profile[channel, start:end].mean()) for profile in self._profiles])[::-1]
-        contrast = float(np.mean(seen[: max(1, min(4, seen.size))]))
-        gain = np.cumsum((seen - contrast / 2) * np.sign(contrast))
-        return int(np.argmax(gain)) + 1
-
-
 def screened(planes: NDArray[np.uint8], gates: Gates, memory: StreakMemory, *, most_spots: int) -> Screened:
     """Screen every pixel of a strip.
 
@@ -128,17 +91,19 @@ def screened(planes: NDArray[np.uint8], gates: Gates, memory: StreakMemory, *, m
         for plane, level, factor in zip(quarters, gates.look.quarter_level, gain, strict=True)
     )
     memory.add(np.stack([column_profile(change) for change in changes]))
-    streaks = _streaks(memory, gates, planes.shape[1] // QUARTER * QUARTER)
-    memory.held = [(spot.column_start // QUARTER, -(-spot.column_end // QUARTER)) for spot in streaks]
-    strength = _map_strength(changes, gates, memory.held)
-    rows, columns = strength.shape[0], strength.shape[1]
-    pixels = _pixel_mask(planes, gates, gain, (rows, columns))
+    lines = lines_along(memory, gates, planes.shape[1])
+    memory.held = [(line.start, line.end) for line in lines]
+    streaks = [_streak_spot(line, planes.shape[1] // QUARTER * QUARTER) for line in lines]
+    fine, coarse = _map_strengths(changes, gates, memory.held)
+    pixels = _pixel_mask(planes, gates, gain, (fine.shape[0], fine.shape[1]))
     for start, end in memory.held:
-        pixels[:, start:end] = 0
-    mask = (strength > 1).astype(np.uint8) | pixels
-    mask[:, : gates.margin] = mask[:, mask.shape[1] - gates.margin :] = 0
-    crowded = cv2.countNonZero(mask) > CROWDED_FRACTION * mask.size
-    spots = streaks if crowded else sorted([*streaks, *_spots(mask, strength)], key=lambda spot: -spot.strength)
+        pixels[:, max(0, start - _BESIDE_STREAK) : end + _BESIDE_STREAK] = 0
+    # A pixel outside its gate counts as just outside, whatever its surroundings average to.
+    np.maximum(fine, _JUST_OUTSIDE * pixels, out=fine)
+    for strength in (fine, coarse):
+        strength[:, : gates.margin] = strength[:, strength.shape[1] - gates.margin :] = 0
+    crowded = bool(np.count_nonzero((fine > 1) | (coarse > 1)) > CROWDED_FRACTION * fine.size)
+    spots = streaks if crowded else sorted([*streaks, *_spots(fine, coarse)], key=lambda spot: -spot.strength)
     if len(spots) > most_spots:
         # Streaks first: a line that is lost for one strip would be reported as two.
         spots = sorted(spots, key=lambda spot: (spot.test != "streak", -spot.strength))
@@ -153,26 +118,43 @@ def screened(planes: NDArray[np.uint8], gates: Gates, memory: StreakMemory, *, m
     )
 
 
-def _map_strength(changes: Sequence[Floats], gates: Gates, streaks: Sequence[tuple[int, int]]) -> Floats:
-    """Largest deviation over its limit of all maps and channels, at a quarter."""
+def _streak_spot(line: Line, height: int) -> Spot:
+    return Spot(
+        row_start=0,
+        row_end=height,
+        column_start=QUARTER * line.start,
+        column_end=QUARTER * line.end,
+        strength=line.strength,
+        test="streak",
+        strips_count=line.strips_count,
+    )
+
+
+def _map_strengths(
+    changes: Sequence[Floats], gates: Gates, streaks: Sequence[tuple[int, int]]
+) -> tuple[Floats, Floats]:
+    """Largest deviation over its limit of all channels, at a quarter: of the two fine maps, of the two coarse ones."""
     rows, columns = changes[0].shape[0], changes[0].shape[1]
-    strongest = np.zeros((rows, columns), np.float32)
+    fine, coarse = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.float32)
     for change, sigmas, limits in zip(changes, gates.look.scale_sigma, gates.limits.scale, strict=True):
         flat = change
         if streaks:
             flat = change.copy()
             for start, end in streaks:
-                flat[:, start:end] -= np.median(flat[:, start:end], axis=0)
-        for image, sigma, limit in zip(scale_maps(flat), sigmas, limits, strict=True):
-            scale = float(1 / (sigma * limit))
-            high = cv2.convertScaleAbs(image, alpha=100 * scale)
-            if cv2.minMaxLoc(high)[1] <= 100 and image.shape != strongest.shape:
-                continue
-            ratio = np.abs(image) * np.float32(scale)
-            if ratio.shape != strongest.shape:
-                ratio = np.asarray(cv2.resize(ratio, (columns, rows), interpolation=cv2.INTER_NEAREST), np.float32)
-            np.maximum(strongest, ratio, out=strongest)
-    return strongest
+                beside = slice(max(0, start - _BESIDE_STREAK), end + _BESIDE_STREAK)
+                line = np.median(flat[:, beside], axis=0)
+                flat[:, beside] -= line
+                # A line that comes and goes is still that line: only what differs by more than it does is something else.
+                flat[:, beside] /= 1 + _OWN_CHANGE * np.abs(line) / np.float32(sigmas[0] * limits[0])
+        for number, (image, sigma, limit) in enumerate(zip(scale_maps(flat), sigmas, limits, strict=True)):
+            ratio = np.abs(image)
+            ratio *= np.float32(1 / (sigma * limit))
+            if number < 2:
+                np.maximum(fine, ratio, out=fine)
+            elif ratio.max() > 1:
+                large = cv2.resize(ratio, (columns, rows), interpolation=cv2.INTER_NEAREST)
+                np.maximum(coarse, np.asarray(large, np.float32), out=coarse)
+    return fine, coarse
 
 
 def _pixel_mask(planes: NDArray[np.uint8], gates: Gates, gain: Floats, shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -187,121 +169,56 @@ def _pixel_mask(planes: NDArray[np.uint8], gates: Gates, gain: Floats, shape: tu
             count = len(band)
             within = cv2.inRange(band, low[:count], high[:count], dst=inside[:count])
             if cv2.countNonZero(within) < band.size:
-                outside_rows, outside_columns = np.nonzero(within == 0)
+                outside = cv2.findNonZero(cv2.bitwise_not(within)).reshape(-1, 2)
                 mask[
-                    np.minimum((outside_rows + top) // QUARTER, rows - 1),
-                    np.minimum(outside_columns // QUARTER, columns - 1),
+                    np.minimum((outside[:, 1] + top) // QUARTER, rows - 1),
+                    np.minimum(outside[:, 0] // QUARTER, columns - 1),
                 ] = 1
     return mask
 
 
-def _spots(mask: NDArray[np.uint8], strength: Floats) -> list[Spot]:
-    """Connected parts of the mask, parts nearer than two cells taken as one."""
-    if not cv2.countNonZero(mask):
-        return []
-    joined = cv2.dilate(mask, np.ones((3, 3), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_32S)
-    rows, columns = mask.shape
+def _spots(fine: Floats, coarse: Floats) -> list[Spot]:
+    """Connected parts of what is outside, parts nearer than two cells taken as one.
+
+    A part is as large as the scale says at which it stands out most: a hole is strongest in the fine maps, although
+    the coarse ones notice it in all of their large cells; a cloud the other way round.
+    """
+    clouds = cv2.morphologyEx(
+        (coarse > 1).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_CLOUD_CELLS, _CLOUD_CELLS), np.uint8)
+    )
+    mask = np.asarray((fine > 1) | (clouds > 0), np.uint8)
     spots = []
-    for label in range(1, count):
-        left, top, width, height = (int(value) for value in stats[label, :4])
-        part = np.s_[top : top + height, left : left + width]
-        strongest = float(strength[part][labels[part] == label].max())
-        # What the dilation added is taken off again, except where the strip cut it off.
-        inset_left, inset_top = int(left > 0), int(top > 0)
-        inset_right, inset_bottom = int(left + width < columns), int(top + height < rows)
-        spots.append(
-            Spot(
-                row_start=QUARTER * (top + inset_top),
-                row_end=QUARTER * (top + height - inset_bottom),
-                column_start=QUARTER * (left + inset_left),
-                column_end=QUARTER * (left + width - inset_right),
-                strength=max(strongest, 1.0),
-                test="map" if strongest > 1 else "pixel",
-            )
-        )
+    for part, inside in _parts(mask):
+        strongest_fine, strongest_coarse = float(fine[part][inside].max()), float(coarse[part][inside].max())
+        if strongest_coarse > strongest_fine or strongest_coarse <= 1:
+            spots.append(_spot(part, mask.shape, max(strongest_fine, strongest_coarse)))
+            continue
+        within = np.zeros_like(mask)
+        within[part] = (fine[part] > 1) & inside
+        spots += [_spot(small, mask.shape, float(fine[small][cells].max())) for small, cells in _parts(within)]
     return spots
 
 
-def _streaks(memory: StreakMemory, gates: Gates, lines: int) -> list[Spot]:
-    """Lines along the web, strongest first, none overlapping a stronger one."""
-    # A median over n strips scatters by pi/2 more than their mean does.
-    floor = np.sqrt(np.pi / 2 / gates.look.strips_count)
-    shortness = max(1.0, gates.look.strip_lines / max(lines, 1))
-    found: list[tuple[float, int, int, int]] = []
-    for strips in STREAK_STRIPS:
-        mean = memory.mean(strips)
-        if mean is None:
-            break
-        for channel, profile in enumerate(mean):
-            # Averaging over strips helps until only the scatter of what was learnt is left.
-            spread = gates.look.streak_sigma[channel] * np.sqrt((shortness / strips + floor**2) / (1 + floor**2))
-            for width, image, sigma, limit in zip(
-                STREAK_WIDTHS, widened(profile), spread, gates.limits.streak, strict=True
-            ):
-                ratio: Floats = np.abs(image) * np.float32(1 / max(float(sigma * limit), FAINTEST_STREAK))
-                if ratio.max() > _HELD_FRACTION:
-                    found.extend(_lines(ratio, profile, width, strips, channel, memory, gates.margin))
-    taken: list[tuple[float, int, int, int]] = []
-    for strength, start, end, strips in sorted(found, reverse=True):
-        near = [line for line in taken if start <= line[2] + _reach(line) and end >= line[1] - _reach(line)]
-        if not near and len(taken) < _STREAKS_COUNT:
-            taken.append((strength, start, end, strips))
-        elif near and near[0][0] > 0 and strength > 1:
-            # A groove and its banks are one line.
-            line = near[0]
-            taken[taken.index(line)] = (line[0], min(line[1], start), max(line[2], end), max(line[3], strips))
-    return [
-        Spot(
-            row_start=0,
-            row_end=lines,
-            column_start=QUARTER * start,
-            column_end=QUARTER * end,
-            strength=strength,
-            test="streak",
-            strips_count=strips,
-        )
-        for strength, start, end, strips in taken
-    ]
+def _parts(mask: NDArray[np.uint8]) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_]]]:
+    """Boxes of the connected parts of a mask dilated by a cell, and which cells of the box belong to the part."""
+    if not cv2.countNonZero(mask):
+        return
+    joined = cv2.dilate(mask, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_32S)
+    for label in range(1, count):
+        left, top, width, height = (int(value) for value in stats[label, :4])
+        box = slice(top, top + height), slice(left, left + width)
+        yield box, labels[box] == label
 
 
-def _reach(line: tuple[float, int, int, int]) -> int:
-    """How far beside a line its banks lie, in cells."""
-    return max(1, (line[2] - line[1]) // 2)
-
-
-def _lines(
-    ratio: Floats, profile: Floats, width: int, strips: int, channel: int, memory: StreakMemory, margin: int
-) -> list[tuple[float, int, int, int]]:
-    """Peaks of one profile at one width: strength, first and end column at half height, strips since it began."""
-    lines = []
-    held = np.zeros(ratio.size, bool)
-    for start, end in memory.held:
-        middle = (start + end) // 2
-        held[max(0, middle - 1) : middle + 2] = True
-    wanted = np.where((ratio > 1) | (held & (ratio > _HELD_FRACTION)), ratio, 0)
-    wanted[:margin] = wanted[wanted.size - margin :] = 0
-    for _ in range(_STREAKS_COUNT):
-        peak = int(np.argmax(wanted))
-        strength = float(wanted[peak])
-        if not strength:
-            break
-        reach = max(width, 3)
-        centre = slice(max(0, peak - reach), peak + reach + 1)
-        height = profile[centre][np.argmax(np.abs(profile[centre]))]
-        above = profile * np.sign(height) > abs(height) / 2
-        middle = centre.start + int(np.argmax(np.abs(profile[centre])))
-        start, end = _run(above, middle)
-        began = min(memory.began(channel, start, end), max(STREAK_STRIPS)) if strips > 1 else 1
-        lines.append((strength, start, end, began))
-        wanted[max(0, min(start, peak) - 2 * reach) : max(end, peak) + 2 * reach] = 0
-    return lines
-
-
-def _run(above: NDArray[np.bool_], middle: int) -> tuple[int, int]:
-    """Start and end of the run of true values around `middle`."""
-    left = np.flatnonzero(~above[:middle])
-    right = np.flatnonzero(~above[middle + 1 :])
-    start = int(left[-1]) + 1 if left.size else 0
-    end = middle + 1 + (int(right[0]) if right.size else above.size - middle - 1)
-    return start, end
+def _spot(box: tuple[slice, slice], shape: tuple[int, ...], strength: float) -> Spot:
+    """A spot from a dilated box: what the dilation added is taken off, except where the strip's border cut it off."""
+    rows, columns = box
+    return Spot(
+        row_start=QUARTER * (rows.start + int(rows.start > 0)),
+        row_end=QUARTER * (rows.stop - int(rows.stop < shape[0])),
+        column_start=QUARTER * (columns.start + int(columns.start > 0)),
+        column_end=QUARTER * (columns.stop - int(columns.stop < shape[1])),
+        strength=strength,
+        test="pixel" if strength <= _JUST_OUTSIDE else "map",
+    )

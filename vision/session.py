@@ -74,7 +74,7 @@ class ModelSession:
             BundleError: onnxruntime cannot open the network, or its tensors are not those of the manifest.
         """
         self.bundle = bundle
-        self._session = _session(bundle.model_path, provider)
+        self._session = open_onnx(bundle.model_path, provider)
         self._input = bundle.manifest.input.tensor
         self._outputs = [output.tensor for output in bundle.manifest.outputs]
         _check_tensors(bundle, self._session)
@@ -151,7 +151,14 @@ def verify_golden(session: ModelSession) -> float:
     return worst
 
 
-def _session(model_path: Path, provider: Provider) -> onnxruntime.InferenceSession:
+def open_onnx(model: Path | bytes, provider: Provider) -> onnxruntime.InferenceSession:
+    """A bare session with our settings, for a network that is not in a bundle yet.
+
+    Raises:
+        BundleError: onnxruntime cannot open the network.
+        ProviderError: ``provider="cuda"`` and the session does not run on CUDA, or two runtimes are installed.
+    """
+    name = "<network in memory>" if isinstance(model, bytes) else str(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -165,12 +172,14 @@ def _session(model_path: Path, provider: Provider) -> onnxruntime.InferenceSessi
         onnxruntime.preload_dlls()
         wanted.insert(0, (_CUDA, _CUDA_OPTIONS))
     try:
-        session = onnxruntime.InferenceSession(str(model_path), options, providers=wanted)
+        session = onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else str(model), options, providers=wanted
+        )
     except _RUNTIME_ERRORS as error:
-        raise BundleError(f"{model_path}: onnxruntime cannot open it: {error}") from error
+        raise BundleError(f"{name}: onnxruntime cannot open it: {error}") from error
     if provider == "cuda" and _CUDA not in session.get_providers():
         raise ProviderError(
-            f"{model_path}: provider 'cuda' is required, but the session runs on {', '.join(session.get_providers())}; "
+            f"{name}: provider 'cuda' is required, but the session runs on {', '.join(session.get_providers())}; "
             "install lamella[cuda] and a driver for CUDA 13, or set provider to 'cpu'"
         )
     return session

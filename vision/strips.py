@@ -25,8 +25,8 @@ from vision.gates import Gates, learnt_look, limits_for
 from vision.measure import Optics, measured
 from vision.pictures import evidence_png
 from vision.screening import Screened, Spot, StreakMemory, screened
-from vision.tracks import Track, begun, continued, joined
-from vision.verdict import Judge
+from vision.tracks import Track, begun, continued, going_on, joined
+from vision.verdict import Judge, worse
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ class StripInspector:
             for spot, said in zip(found.spots, classes, strict=True)
             if said.kind != CLEAN
         )
-        self._tracks = [track for track in self._tracks if track.strip == header.strip and track.sight.to_end]
+        self._tracks = going_on(self._tracks)
         event = self._event(header, "over_capacity" if over else "inspected", found, len(defects))
         return StripResult(strip=event, defects=defects)
 
@@ -214,18 +214,22 @@ class StripInspector:
         header = strip.header
         sized = measured(strip.planes, found, gates, spot, self._judge.row(said.kind), self._optics)
         sight = sighting(self._camera, header, spot, said, sized)
-        track = continued(self._tracks, sight, header.strip)
+        track = continued(self._tracks, sight)
         again = track is not None
+        kind = track.sight.kind if track else ""
         if track is None:
             place = f"{header.camera}/{header.roll}/{header.strip}/{spot.row_start}/{spot.column_start}"
-            track = begun(event_id(header.at_ns, place), sight, header.strip)
+            track = begun(event_id(header.at_ns, place), sight)
             self._tracks.append(track)
         else:
-            joined(track, sight, header.strip, self._measures)
+            joined(track, sight, self._measures)
         if self._evidence and (track.revision == 1 or track.revision % PICTURE_EVERY == 0):
             track.image = self._evidence.put(evidence_png(strip.planes, found, gates, spot))
         lane = self._line.lane_at(self._web, (track.sight.cd_start_um + track.sight.cd_end_um) // 2)
         judgement = self._judge.judged(finding_of(track.sight, lane), again=again)
+        if track.judgement is not None and track.sight.kind == kind:
+            judgement = worse(judgement, track.judgement)
+        track.judgement = judgement
         return defect_event(
             self._camera, header, track, lane, judgement, self._classifier.bundle.ref, self._latency_ms(header)
         )

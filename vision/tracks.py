@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import hypot, pi, sqrt
 
 from line.defect_rows import SizeMeasure
+from vision.verdict import Judgement
 
 _REACH_UM = 100
 """How far to the side a line may go on in the next strip: five pixels."""
@@ -42,36 +43,48 @@ class Track:
     """All sightings as one."""
     revision: int = 1
     image: str = ""
-    strip: int
+    judgement: Judgement | None = None
+    """The gravest so far for its class: film that was rejected stays so when more of the defect comes by."""
+    here: list[Sighting] = field(default_factory=list)
+    """Sightings in the present strip."""
+    leaving: list[Sighting] = field(default_factory=list)
+    """Sightings that reached the end of the strip before."""
     scores: dict[str, float] = field(default_factory=dict)
     """Sum of the scores of each class, weighted by the film it was seen on."""
 
 
-def begun(defect: str, sight: Sighting, strip: int) -> Track:
+def begun(defect: str, sight: Sighting) -> Track:
     """The track of a defect seen for the first time."""
     length = max(1, sight.md_end_um - sight.md_start_um)
-    return Track(defect=defect, sight=sight, strip=strip, scores={sight.kind: sight.score * length})
+    return Track(defect=defect, sight=sight, here=[sight], scores={sight.kind: sight.score * length})
 
 
-def continued(tracks: Sequence[Track], sight: Sighting, strip: int) -> Track | None:
+def continued(tracks: Sequence[Track], sight: Sighting) -> Track | None:
     """The defect that a sighting goes on with: one that left the strip before where this one enters."""
     if not sight.from_start:
         return None
     for track in tracks:
-        reaches = track.sight.to_end and track.strip == strip - 1
-        beside = max(sight.cd_start_um - track.sight.cd_end_um, track.sight.cd_start_um - sight.cd_end_um)
-        if reaches and beside <= _REACH_UM:
-            return track
+        for last in track.leaving:
+            beside = max(sight.cd_start_um - last.cd_end_um, last.cd_start_um - sight.cd_end_um)
+            if beside <= _REACH_UM:
+                return track
     return None
 
 
-def joined(track: Track, sight: Sighting, strip: int, measures: dict[str, SizeMeasure]) -> None:
+def going_on(tracks: Sequence[Track]) -> list[Track]:
+    """The defects that leave a strip at its end, ready for the next strip."""
+    for track in tracks:
+        track.leaving = [sight for sight in track.here if sight.to_end]
+        track.here = []
+    return [track for track in tracks if track.leaving]
+
+
+def joined(track: Track, sight: Sighting, measures: dict[str, SizeMeasure]) -> None:
     """Take another sighting into a track: its extent grows, its class is the one that more film speaks for.
 
     Args:
         track: is changed.
-        sight: in the strip after the track's last.
-        strip: number of that strip.
+        sight: in the strip after the track's last, or another one in the same.
         measures: size measure of each class; one that is not in it is measured by diameter.
     """
     old, length = track.sight, max(1, sight.md_end_um - sight.md_start_um)
@@ -82,13 +95,17 @@ def joined(track: Track, sight: Sighting, strip: int, measures: dict[str, SizeMe
     md_start, md_end = min(old.md_start_um, sight.md_start_um), max(old.md_end_um, sight.md_end_um)
     measure = measures.get(kind, "diameter")
     # The end of a line is where it moved to; a blob is as wide as it was at its widest.
-    moving = measure in {"width", "height"}
+    moving = measure in {"width", "height"} and not track.here
     cd_start = sight.cd_start_um if moving else min(old.cd_start_um, sight.cd_start_um)
     cd_end = sight.cd_end_um if moving else max(old.cd_end_um, sight.cd_end_um)
     area = old.area_um2 + sight.area_um2
+    doubt = max(old.size_uncertainty_um, sight.size_uncertainty_um)
     match measure:
         case "width" | "height":
-            size = (old.size_um * before + sight.size_um * length) / (before + length)
+            # The same width again and again: each sighting counts by the film it saw and by how well it saw it.
+            one, two = before / old.size_uncertainty_um**2, length / sight.size_uncertainty_um**2
+            size = (one * old.size_um + two * sight.size_um) / (one + two)
+            doubt = min(old.size_uncertainty_um, sight.size_uncertainty_um)
         case "length":
             size = hypot(md_end - md_start, cd_end - cd_start)
         case "diameter":
@@ -102,7 +119,7 @@ def joined(track: Track, sight: Sighting, strip: int, measures: dict[str, SizeMe
         cd_start_um=cd_start,
         cd_end_um=cd_end,
         size_um=size,
-        size_uncertainty_um=max(old.size_uncertainty_um, sight.size_uncertainty_um),
+        size_uncertainty_um=doubt,
         position_uncertainty_um=max(old.position_uncertainty_um, sight.position_uncertainty_um),
         area_um2=area,
         contrast=(
@@ -113,5 +130,5 @@ def joined(track: Track, sight: Sighting, strip: int, measures: dict[str, SizeMe
         from_start=old.from_start,
         to_end=sight.to_end,
     )
-    track.strip = strip
+    track.here.append(sight)
     track.revision += 1

@@ -49,6 +49,11 @@ class Judgement:
     reason: str
 
 
+def worse(one: Judgement, other: Judgement) -> Judgement:
+    """The graver of two judgements; the first when they are alike."""
+    return other if _RANK[other.verdict] > _RANK[one.verdict] else one
+
+
 class Judge:
     """The accept rules of a web, with the memory that counts per sheet and clusters need; of one roll at a time."""
 

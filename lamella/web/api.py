@@ -146,7 +146,9 @@ async def plant_speed(bus: NamedDependency[Bus], topics: NamedDependency[Topics]
 
 
 @post("/api/v1/plant/faults", status_code=200, tags=["plant"])
-async def plant_faults(bus: NamedDependency[Bus], topics: NamedDependency[Topics], data: JSONBody[FaultOrder]) -> Obeyed:
+async def plant_faults(
+    bus: NamedDependency[Bus], topics: NamedDependency[Topics], data: JSONBody[FaultOrder]
+) -> Obeyed:
     """Start a fault scenario in the simulated line."""
     identity, expires_ns = _once()
     order = InjectFault(

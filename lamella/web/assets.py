@@ -15,12 +15,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 _TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".json": "application/json",
     ".svg": "image/svg+xml",
-    ".txt": "text/plain; charset=utf-8",
+    ".txt": "text/plain",
 }
 """A file of another kind is not served."""
 _PAGES = ("/", "/rolls", "/rolls/{thing:path}", "/cells", "/cells/{thing:path}", "/yield")

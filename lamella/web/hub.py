@@ -92,6 +92,7 @@ class Hub:
         self._touched: dict[str, asyncio.Event] = {}
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._group = asyncio.TaskGroup()
+        self._running = False
         self._watchers: set[Watcher] = set()
         self._links: dict[str, LinkState] = {}
         self._services: dict[str, ServiceState] = {}
@@ -108,9 +109,15 @@ class Hub:
         for kind in HEARD:
             self._bus.subscribe(self._topics.every(kind))
         async with self._group:
-            self._follow(self._line, "line", "")
+            self._running = True
+            for name in self._channels:
+                self._follow(name)
             self._group.create_task(self._listen(), name="console listens")
             self._group.create_task(self._beat(), name="console beats")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._running = False
 
     def enter(self, watcher: Watcher) -> None:
         """A page opened."""
@@ -134,8 +141,8 @@ class Hub:
             if kind not in _KINDS or (kind in _NAMED) != bool(thing):
                 known = ", ".join(f"{each}:<id>" if each in _NAMED else each for each in ("events", *_KINDS))
                 raise NotFoundError(f"channel {name!r} is not known; known: {known}")
-            self._channels[name] = channel = Channel(name, _KINDS[kind].lists)
-            self._follow(channel, kind, thing)
+            self._channels[name] = Channel(name, _KINDS[kind].lists)
+            self._follow(name)
         watcher.watch(self._channels[name])
 
     def drop(self, watcher: Watcher, name: str) -> None:
@@ -240,10 +247,13 @@ class Hub:
         before = known["state"]
         return str(before["state"]) if isinstance(before, dict) else None
 
-    def _follow(self, channel: Channel, kind: str, thing: str) -> None:
-        self._touched[channel.name] = asyncio.Event()
-        task = self._group.create_task(self._ask(channel, _KINDS[kind], thing), name=f"console asks {channel.name}")
-        self._followers[channel.name] = task
+    def _follow(self, name: str) -> None:
+        """Keep a channel filled from now on; pages that come before we run, or while we stop, change nothing."""
+        kind, _, thing = name.partition(":")
+        if self._running and kind in _KINDS:
+            self._touched[name] = asyncio.Event()
+            asking = self._ask(self._channels[name], _KINDS[kind], thing)
+            self._followers[name] = self._group.create_task(asking, name=f"console asks {name}")
 
     async def _ask(self, channel: Channel, kind: _Kind, thing: str) -> None:
         """Keep a channel filled: ask at its period, sooner when it was touched, more seldom while nothing changes."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from line.model import LineModel
+from line.queries import LaneView
 
 
 class TagName(Struct, frozen=True, kw_only=True):
@@ -49,6 +50,7 @@ class LineNames(Struct, frozen=True, kw_only=True):
     overhang_low_um: float
     overhang_high_um: float
     overhang_design_um: float
+    film_lanes: tuple[LaneView, ...]
     stations: tuple[StationName, ...]
     defects: tuple[DefectName, ...]
 
@@ -95,6 +97,10 @@ def names_of(line: LineModel) -> LineNames:
         overhang_low_um=product.stack.overhang_low_um,
         overhang_high_um=product.stack.overhang_high_um,
         overhang_design_um=product.stack.overhang_design_um,
+        film_lanes=tuple(
+            LaneView(number=lane.number, cd_low_um=lane.cd_low_um, cd_high_um=lane.cd_high_um)
+            for lane in line.web("film").lanes
+        ),
         stations=tuple(
             StationName(
                 code=station.code,

@@ -67,6 +67,8 @@ KILLER = "d-0007"
 MODEL = ModelRef(name="film-candidates", version=3, digest="5c65ab26" + "0" * 56)
 STREAK_CD_UM = 112_000
 
+PRESSED = (("S13.VesselPressure", 500.2),)
+
 AnyCanned = (
     AskLine | AskRolls | AskRoll | AskCellsOf | AskCell | AskCells | AskYield | AskDefect | AskTrend
 )  # fmt: skip
@@ -117,9 +119,12 @@ class CannedLine:
         self.revision = 1_000
         self.at_ns = NOW_NS
         self.age_s = 0.2
+        self.simulated = True
         self.passed_count = 118
         self.states = dict.fromkeys((row.code for row in self.model.stations), "Execute")
         self.states |= {"S10": "Held", "S13": "Idle", "S02": "Suspended"}
+        self.abnormal_tags = {"S03": ("S03.PumpPressure",)}
+        self.blocked = {"S09"}
         self.defects = _defects(image)
 
     def answer(self, question: AnyCanned) -> msgspec.Struct:
@@ -130,15 +135,16 @@ class CannedLine:
             case AskRolls():
                 return self._rolls()
             case AskRoll(roll=roll):
-                return self._roll() if roll == ROLL else Unknown(fresh=self.fresh(), detail=f"roll {roll!r} is not known")
+                return (
+                    self._roll() if roll == ROLL else Unknown(fresh=self.fresh(), detail=f"roll {roll!r} is not known")
+                )
             case AskCellsOf():
                 return CellsOfView(
                     fresh=self.fresh(), roll=question.roll, from_um=question.from_um, to_um=question.to_um,
                     units=(_unit(),), complete=True,
                 )  # fmt: skip
             case AskCell(unit=unit):
-                known = unit in {CELL, STACK}
-                return self._cell() if known else Unknown(fresh=self.fresh(), detail=f"cell {unit!r} is not known")
+                return self._cell() if unit in {CELL, STACK} else self._unknown("cell", unit)
             case AskCells():
                 return self._cells()
             case AskYield():
@@ -146,18 +152,28 @@ class CannedLine:
             case AskDefect(defect=defect):
                 found = next((row for row in self.defects if row.defect == defect), None)
                 if found is None:
-                    return Unknown(fresh=self.fresh(), detail=f"defect {defect!r} is not known")
+                    return self._unknown("defect", defect)
                 return DefectView(fresh=self.fresh(), defect=found, units=(_unit(),))
             case AskTrend():
-                times = tuple(range(question.from_ns, question.to_ns, max(1, (question.to_ns - question.from_ns) // 50)))
+                times = tuple(
+                    range(question.from_ns, question.to_ns, max(1, (question.to_ns - question.from_ns) // 50))
+                )
                 return TrendView(
                     fresh=self.fresh(), tag=question.tag, unit="m/min", times_ns=times,
                     values=tuple(1 + 0.02 * math.sin(index) for index in range(len(times))),
                 )  # fmt: skip
 
+    def _unknown(self, what: str, name: str) -> Unknown:
+        return Unknown(fresh=self.fresh(), detail=f"{what} {name!r} is not known")
+
     def fresh(self) -> Freshness:
         return Freshness(
-            revision=self.revision, at_ns=self.at_ns, age_s=self.age_s, lag_ms=12.0, parts_count=184, simulated=True
+            revision=self.revision,
+            at_ns=self.at_ns,
+            age_s=self.age_s,
+            lag_ms=12.0,
+            parts_count=184,
+            simulated=self.simulated,
         )
 
     def _line(self) -> LineView:
@@ -171,10 +187,11 @@ class CannedLine:
                     title=row.title,
                     state=StationState(
                         at_ns=self.at_ns, simulated=True, station=row.code, state=self.states[row.code],  # type: ignore[arg-type]
-                        stop_reason="sheet jam" if row.code == "S10" else "", speed=1.0, blocked=row.code == "S09",
+                        stop_reason="sheet jam" if row.code == "S10" else "", speed=1.0,
+                        blocked=row.code in self.blocked,
                         processed_count=400 + 7 * number, defective_count=number,
                     ),
-                    abnormal_tags=("S03.PumpPressure",) if row.code == "S03" else (),
+                    abnormal_tags=self.abnormal_tags.get(row.code, ()),
                     units_count=(number * 5) % 17,
                 )
                 for number, row in enumerate(self.model.stations)
@@ -232,7 +249,10 @@ class CannedLine:
                 LaneView(number=2, cd_low_um=150_000, cd_high_um=292_000),
             ),
             defects=tuple(self.defects),
-            uninspected=(Span(12_100_000, 13_020_000, "over capacity"), Span(54_380_000, 62_412_000, "not yet at the camera")),
+            uninspected=(
+                Span(12_100_000, 13_020_000, "over capacity"),
+                Span(54_380_000, 62_412_000, "not yet at the camera"),
+            ),
             streaks=(Span(31_000_000, 44_200_000, "STR at CD 112.0 mm"),),
             sheets=tuple(sheets),
         )
@@ -246,13 +266,14 @@ class CannedLine:
             layers=tuple(_layer(number, self.defects) for number in range(1, 38)),
             steps=(
                 StepView("S11", NOW_NS - 30 * HOUR_NS, NOW_NS - 29 * HOUR_NS, "", "ok", ()),
-                StepView("S13", NOW_NS - 28 * HOUR_NS, NOW_NS - 27 * HOUR_NS, "slot 4", "ok", (("S13.VesselPressure", 500.2),)),
+                StepView("S13", NOW_NS - 28 * HOUR_NS, NOW_NS - 27 * HOUR_NS, "slot 4", "ok", PRESSED),
                 StepView("S14", NOW_NS - 26 * HOUR_NS, NOW_NS - 26 * HOUR_NS + 60 * 10**9, "", "ok", ()),
                 StepView("S15", NOW_NS - 25 * HOUR_NS, NOW_NS - 25 * HOUR_NS + 90 * 10**9, "", "ok", ()),
                 StepView("S16", NOW_NS - 24 * HOUR_NS, 0, "channel 117", "ok", ()),
             ),
             prediction=CellPredicted(
-                at_ns=NOW_NS, simulated=True, id="p-1", source="twin@test", unit=CELL, p_pass=0.62, p_low=0.48, p_high=0.74,
+                at_ns=NOW_NS, simulated=True, id="p-1", source="twin@test", unit=CELL,
+                p_pass=0.62, p_low=0.48, p_high=0.74,
                 reasons=(
                     Reason("S05", "AGG 210 µm, layer 9", -0.31, "reject-size agglomerate in the active area"),
                     Reason("S05", "streak, layers 9-13", -0.09, "film 8 % thin along CD 112 mm"),
@@ -289,7 +310,10 @@ class CannedLine:
             fresh=self.fresh(),
             forecast=self._forecast(),
             lots=tuple(
-                LotYield(name=f"SB-2611{day:02d}-1", ended_ns=NOW_NS - (24 - day) * 24 * HOUR_NS, tested_count=42, passed_count=42 - day % 4)
+                LotYield(
+                    name=f"SB-2611{day:02d}-1", ended_ns=NOW_NS - (24 - day) * 24 * HOUR_NS,
+                    tested_count=42, passed_count=42 - day % 4,
+                )
                 for day in range(23, 15, -1)
             ),
             losses=(
@@ -317,44 +341,63 @@ def _defects(image: str) -> list[FilmDefect]:
     rows = []
     for number in range(1, 140):
         md_um, cd_um = int(rng.integers(200_000, 54_000_000)), int(rng.integers(9_000, 291_000))
-        rows.append(film_defect(number, md_um=md_um, cd_um=cd_um, kind=kinds[number % 7], size_um=float(rng.uniform(40, 140))))
+        rows.append(
+            film_defect(number, md_um=md_um, cd_um=cd_um, kind=kinds[number % 7], size_um=float(rng.uniform(40, 140)))
+        )
     for number, md_um in ((7, 20_400_000), (40, 28_250_000), (41, 36_900_000), (42, 48_100_000)):
         rows[number - 1] = film_defect(
             number, md_um=md_um, cd_um=61_000 + 50_000 * (number % 4), verdict="reject", size_um=210, image=image
         )
     rows[60] = film_defect(61, md_um=40_000_000, cd_um=220_000, verdict="mark", size_um=149)
-    rows.append(film_defect(200, md_um=31_000_000, cd_um=STREAK_CD_UM, kind="STR", verdict="mark", size_um=260, length_um=13_200_000))
+    rows.append(
+        film_defect(
+            200, md_um=31_000_000, cd_um=STREAK_CD_UM, kind="STR", verdict="mark", size_um=260, length_um=13_200_000
+        )
+    )
     return rows
 
 
 def _layer(number: int, defects: list[FilmDefect]) -> LayerView:
     kind = "laminate" if number % 2 else "cathode"
-    start = 20_350_000 + 104_000 * number
+    start = 20_350_000 + 104_000 * (number - 9)
     faces: tuple[FaceOrigin, ...] = ()
     if kind == "laminate":
         faces = tuple(
             FaceOrigin(
-                face=face, roll=ROLL, lane=1, start_um=start, end_um=start + 102_000,
-                inspected_fraction=0.7 if number == 31 else 1.0, defects=tuple(defects[6:7]) if number == 9 and face == "top" else (),
+                face=face, roll=ROLL, lane=2, start_um=start, end_um=start + 102_000,
+                inspected_fraction=0.7 if number == 31 else 1.0,
+                defects=tuple(defects[6:7]) if number == 9 and face == "top" else (),
             )
             for face in ("top", "bottom")
         )  # fmt: skip
     low = 620.0 if number == 22 else 910.0 + 17 * math.sin(number)
-    overhangs = () if kind == "laminate" else tuple(
-        Overhang(f"{corner}{axis}", low + 30 * corner, 22.0) for corner in (1, 2, 3, 4) for axis in "xy"
+    overhangs = (
+        ()
+        if kind == "laminate"
+        else tuple(Overhang(f"{corner}{axis}", low + 30 * corner, 22.0) for corner in (1, 2, 3, 4) for axis in "xy")
     )
     inspection = LayerInspected(
         at_ns=NOW_NS, simulated=True, stack=STACK, layer=number, station="S12", kind=kind,  # type: ignore[arg-type]
-        overhangs=overhangs, offset_x_um=40 * math.sin(number), offset_y_um=35 * math.cos(2 * number), rotation_urad=120.0,
+        overhangs=overhangs, offset_x_um=40 * math.sin(number), offset_y_um=35 * math.cos(2 * number),
+        rotation_urad=120.0,
         verdict="pass", reason="within limits", method="pixels",
     )  # fmt: skip
     return LayerView(
-        layer=number, kind=kind, sheet=f"{ROLL}/1/{start // 1000:06d}", placed_ns=NOW_NS - 30 * HOUR_NS + number * 10**10,
+        layer=number, kind=kind, sheet=f"{ROLL}/1/{start // 1000:06d}",
+        placed_ns=NOW_NS - 30 * HOUR_NS + number * 10**10,
         faces=faces, inspection=None if number == 3 else inspection,
     )  # fmt: skip
 
 
 def _unit() -> UnitOf:
     return UnitOf(
-        sheet=f"{ROLL}/1/020400", lane=1, stack=STACK, cell=CELL, layer=9, face="top", station="S16", outcome="ok", p_pass=0.62
+        sheet=f"{ROLL}/1/020400",
+        lane=1,
+        stack=STACK,
+        cell=CELL,
+        layer=9,
+        face="top",
+        station="S16",
+        outcome="ok",
+        p_pass=0.62,
     )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import httpx
 import msgspec
 
 from lamella.console import URL_FILE, serve
@@ -32,9 +33,10 @@ class Rig:
     topics: Topics
     line: CannedLine
     orders: list[SetSpeed | InjectFault] = field(default_factory=list)
-    silent: bool = False
-    """True: the twin does not answer."""
+    talking: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared: the twin does not answer."""
     _seq: int = 0
+    _console: asyncio.Task[None] | None = None
 
     async def say(self, event: events.Event, source: str = "vision@test") -> None:
         """Publish an event as a service would."""
@@ -44,9 +46,19 @@ class Rig:
         )
         await self.bus.publish(self.topics.of(stamped), events.encoded(stamped))
 
+    def stop(self) -> None:
+        """Stop the console, as a signal would."""
+        assert self._console is not None
+        self._console.cancel()
+
+    async def stopped(self) -> None:
+        """Wait until the console has stopped."""
+        assert self._console is not None
+        with suppress(asyncio.CancelledError):
+            await self._console
+
     async def twin_answers(self, payload: bytes) -> bytes:
-        while self.silent:
-            await asyncio.sleep(0.05)
+        await self.talking.wait()
         self.line.revision += 1
         return msgspec.json.encode(self.line.answer(msgspec.json.decode(payload, type=AnyQuestion)))
 
@@ -58,32 +70,38 @@ class Rig:
 
 
 @asynccontextmanager
-async def running_console(site: Site) -> AsyncIterator[Rig]:
+async def running_console(site: Site, *, simulated: bool = True) -> AsyncIterator[Rig]:
     """A console with its outside world; the broker runs already at the site's address."""
     site = msgspec.structs.replace(site, console=ConsoleSettings(port=0))
     image = Evidence(site.state_dir / "evidence").put(evidence_png())
     topics = topics_of(load_line(), site.broker.topic_root)
     async with connect(site.broker, "scripted", lasting=False) as bus:
         rig = Rig("", site, bus, topics, CannedLine(image))
+        rig.talking.set()
+        rig.line.simulated = simulated
         bus.answer(topics.question("twin", "ask"), rig.twin_answers)
         bus.answer(topics.command("plant", "do"), rig.plant_obeys)
         async with asyncio.timeout(10):
             await bus.connected.wait()
-        console = asyncio.create_task(serve(site), name="console")
+        rig._console = console = asyncio.create_task(serve(site), name="console")
         try:
-            rig.url = await _listening(site, console)
+            rig.url = await _ready(site, console)
             yield rig
         finally:
-            console.cancel()
-            with suppress(asyncio.CancelledError):
-                await console
+            rig.stop()
+            await rig.stopped()
 
 
-async def _listening(site: Site, console: asyncio.Task[None]) -> str:
+async def _ready(site: Site, console: asyncio.Task[None]) -> str:
     path = site.state_dir / URL_FILE
     async with asyncio.timeout(10):
         while not path.exists():
             if console.done():
                 await console
             await asyncio.sleep(0.02)
-    return path.read_text().strip()
+        url = path.read_text().strip()
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            while True:
+                if (await client.get("/readyz")).status_code == httpx.codes.OK:
+                    return url
+                await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A small line made of events whose truth is known: film rolls, a laminate, its calendered child, sheets, stacks, cells."""
+"""A small line made of events whose truth is known: films, a laminate, its calendered child, sheets, stacks, cells."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from line.events import (
     AnyEvent,
     CellMade,
     CellTested,
+    Event,
     FilmDefect,
     LayerInspected,
     LayerPlaced,
@@ -54,7 +55,7 @@ class LineMaker:
         number = next(self.counter)
         event = event_class(
             **{"at_ns": self.at_ns, "simulated": True, **fields},
-            id=event_id(self.at_ns, str(number)), source=self.source, seq=number,
+            id=event_id(self.at_ns, f"{self.source}:{number}"), source=self.source, seq=number,
         )  # fmt: skip
         self.events.append(event)
         return event
@@ -93,7 +94,15 @@ class LineMaker:
         """Both films unwound from their outer ends, then stretched; returns the calendered roll."""
         for face, film in (("top", top), ("bottom", bottom)):
             segment = WebSegment(0, length_um, film, length_um, 0)
-            self.say(WebMapped, station="S07", child=name, web="laminate", operation="lamination", face=face, segments=(segment,))
+            self.say(
+                WebMapped,
+                station="S07",
+                child=name,
+                web="laminate",
+                operation="lamination",
+                face=face,
+                segments=(segment,),
+            )
         child = name + "c"
         stretched = round(length_um * (1 + STRETCH))
         self.say(
@@ -116,7 +125,13 @@ class LineMaker:
         return made
 
     def stack(
-        self, stack: str, laminates: Iterable[str], *, cathodes: str = "C", overhang_um: float = 1000.0, layers: int = 37
+        self,
+        stack: str,
+        laminates: Iterable[str],
+        *,
+        cathodes: str = "C",
+        overhang_um: float = 1000.0,
+        layers: int = 37,
     ) -> str:
         """A stack of laminates with a cathode between any two of them."""
         supply = iter(laminates)
@@ -181,10 +196,10 @@ def maker() -> LineMaker:
 
 
 @pytest.fixture(scope="session")
-def folded(line: LineModel) -> Callable[[Iterable[AnyEvent]], LineState]:
+def folded(line: LineModel) -> Callable[[Iterable[Event]], LineState]:
     """The state after events."""
 
-    def fold(heard: Iterable[AnyEvent]) -> LineState:
+    def fold(heard: Iterable[Event]) -> LineState:
         state = LineState(line)
         state.apply_all(heard)
         return state
@@ -195,7 +210,7 @@ def folded(line: LineModel) -> Callable[[Iterable[AnyEvent]], LineState]:
 @pytest.fixture(scope="session")
 def small_past() -> Past:
     """Two films, a laminate, two cells with verdicts, one open cell, one stack under way."""
-    made = LineMaker()
+    made = LineMaker(source="plc@past")
     length = 5_000_000
     made.film("FR-1", length)
     made.film("FR-2", length, inspected=[(0, 2_000_000), (2_500_000, length)])

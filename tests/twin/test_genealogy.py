@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from line.events import AnyEvent, WebMapped, WebSegment
+from line.events import Event, LayerPlaced, SheetCut, WebMapped, WebSegment
 from line.web import WebMap
 from twin.genealogy import Genealogy
 from twin.state import LineState
@@ -16,7 +16,7 @@ from twin.state import LineState
 if TYPE_CHECKING:
     from tests.twin.conftest import LineMaker
 
-Fold = Callable[[list[AnyEvent]], LineState]
+Fold = Callable[[Iterable[Event]], LineState]
 
 LENGTH = 20_000_000
 STRETCH = 0.006
@@ -45,13 +45,13 @@ def genealogy(laminate: LineMaker, folded: Fold) -> Genealogy:
 
 def expected_cells(maker: LineMaker, from_um: int, to_um: int, lane: int) -> set[tuple[str, int]]:
     """Stacks and layers over lane-1 film of FR-1, by arithmetic alone: x' = (L - x) 1.006."""
+    placed = {event.sheet: (event.stack, event.layer) for event in maker.events if isinstance(event, LayerPlaced)}
     found = set()
-    placed = {event.sheet: (event.stack, event.layer) for event in maker.events if type(event).__name__ == "LayerPlaced"}  # type: ignore[union-attr]
     for event in maker.events:
-        if type(event).__name__ == "SheetCut" and event.lane == lane and event.sheet in placed:  # type: ignore[union-attr]
-            ends = [LENGTH - place / (1 + STRETCH) for place in (event.start_um, event.end_um)]  # type: ignore[union-attr]
+        if isinstance(event, SheetCut) and event.lane == lane and event.sheet in placed:
+            ends = [LENGTH - place / (1 + STRETCH) for place in (event.start_um, event.end_um)]
             if min(ends) < to_um and max(ends) > from_um:
-                found.add(placed[event.sheet])  # type: ignore[union-attr]
+                found.add(placed[event.sheet])
     return found
 
 
@@ -95,7 +95,12 @@ def test_the_web_map_of_the_line_agrees_to_two_micrometres(laminate: LineMaker, 
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.integers(-1_000, LENGTH), length=st.integers(1, 3_000_000), lane=st.integers(0, 2), film=st.sampled_from(["FR-1", "FR-2"]))
+@given(
+    place=st.integers(-1_000, LENGTH),
+    length=st.integers(1, 3_000_000),
+    lane=st.integers(0, 2),
+    film=st.sampled_from(["FR-1", "FR-2"]),
+)
 def test_both_ways_never_disagree(genealogy: Genealogy, place: int, length: int, lane: int, film: str) -> None:
     cd_low, cd_high = {0: (0, 300_000), 1: LANE_1, 2: (150_000, 292_000)}[lane]
     forth = {row.cut.sheet for row in genealogy.sheets_of(film, place, place + length, lane)}
@@ -124,13 +129,20 @@ def test_a_sheet_over_a_splice_has_two_pieces_of_film(maker: LineMaker, folded: 
     maker.film("FR-1", 1_000_000)
     maker.film("FR-2", 1_000_000)
     segments = (WebSegment(0, 50_000, "FR-1", 50_000, 0), WebSegment(50_000, 1_000_000, "FR-2", 1_000_000, 50_000))
-    maker.say(WebMapped, station="S07", child="LR-1", web="laminate", operation="lamination", face="top", segments=segments)
+    maker.say(
+        WebMapped, station="S07", child="LR-1", web="laminate", operation="lamination", face="top", segments=segments
+    )
     sheet = maker.sheets("LR-1", 1_000_000)[0]
     films = Genealogy(folded(maker.events)).films(sheet)
-    assert [(row.roll, row.start_um, row.end_um) for row in films] == [("FR-1", 0, 50_000), ("FR-2", 948_000, 1_000_000)]
+    assert [(row.roll, row.start_um, row.end_um) for row in films] == [
+        ("FR-1", 0, 50_000),
+        ("FR-2", 948_000, 1_000_000),
+    ]
 
 
-def test_a_later_record_of_a_web_holds_where_it_speaks_and_the_earlier_elsewhere(maker: LineMaker, folded: Fold) -> None:
+def test_a_later_record_of_a_web_holds_where_it_speaks_and_the_earlier_elsewhere(
+    maker: LineMaker, folded: Fold
+) -> None:
     maker.film("FR-1", 2_000_000)
     for start, end, shift in ((0, 1_000_000, 0), (500_000, 600_000, 77)):
         maker.say(
@@ -158,7 +170,7 @@ def test_without_the_record_of_the_web_the_way_ends_at_the_laminate(laminate: Li
 def test_a_piece_is_complete_only_when_sheets_were_cut_from_all_of_it(laminate: LineMaker, folded: Fold) -> None:
     state = folded(laminate.events)
     assert Genealogy(state).fully_cut("FR-1", 2_000_000, 19_000_000)
-    half = [row for row in laminate.events if type(row).__name__ != "SheetCut" or row.start_um < 10_000_000]  # type: ignore[union-attr]
+    half = [row for row in laminate.events if not isinstance(row, SheetCut) or row.start_um < 10_000_000]
     genealogy = Genealogy(folded(half))
     assert genealogy.fully_cut("FR-1", 11_000_000, 19_000_000)
     assert not genealogy.fully_cut("FR-1", 9_000_000, 19_000_000)

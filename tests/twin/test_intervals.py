@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from twin.intervals import IntervalSet
 
-PAIRS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 12)).map(lambda row: (row[0], row[0] + row[1])), max_size=30)
+PAIRS = st.lists(
+    st.tuples(st.integers(0, 60), st.integers(0, 12)).map(lambda row: (row[0], row[0] + row[1])), max_size=30
+)
 
 
 @given(PAIRS)

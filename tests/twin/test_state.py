@@ -1,21 +1,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from line.events import AnyEvent, Event, LabResult, UnitMoved
+from line.events import AnyEvent, Event, LabResult, SheetCut, UnitMoved
 from twin.state import LineState
 from twin.units import steps_of
 
 if TYPE_CHECKING:
     from tests.twin.conftest import LineMaker
 
-Fold = Callable[[list[AnyEvent]], LineState]
+Fold = Callable[[Iterable[Event]], LineState]
 
 
 @settings(max_examples=100, deadline=None)
@@ -36,7 +36,9 @@ def test_another_past_gives_another_digest(folded: Fold, small_past: list[AnyEve
 
 
 def test_a_later_event_repairs_a_lost_one(folded: Fold, small_past: list[AnyEvent]) -> None:
-    kept = [row for row in small_past if not (isinstance(row, UnitMoved) and row.station in {"S13", "S14", "S15", "S16"})]
+    kept = [
+        row for row in small_past if not (isinstance(row, UnitMoved) and row.station in {"S13", "S14", "S15", "S16"})
+    ]
     state = folded(kept)
     assert state.station("ST-2") == "S17"
     assert state.station("CE-2") == "S17"
@@ -64,7 +66,9 @@ def test_an_event_of_an_unknown_kind_or_station_changes_nothing(folded: Fold, sm
     state = folded(small_past)
     before = state.digest()
     state.apply(Strange(at_ns=1))
-    state.apply(LabResult(at_ns=1, unit="CE-0", kind="cell", quantity="q", value=1.0, unit_ucum="1", method="m", person="p"))
+    state.apply(
+        LabResult(at_ns=1, unit="CE-0", kind="cell", quantity="q", value=1.0, unit_ucum="1", method="m", person="p")
+    )
     state.apply(UnitMoved(at_ns=1, station="S77", unit="CE-0", kind="cell", phase="left"))
     assert state.digest() == before
 
@@ -77,6 +81,6 @@ def test_a_lower_revision_of_a_defect_never_replaces_a_higher_one(folded: Fold, 
 
 def test_a_corrected_cut_moves_a_sheet_to_its_right_place(folded: Fold, small_past: list[AnyEvent]) -> None:
     state = folded(small_past)
-    cut = next(event for event in small_past if type(event).__name__ == "SheetCut")
-    state.apply(replace(cut, at_ns=cut.at_ns + 1, roll="LR-9c", start_um=7, end_um=9))  # type: ignore[call-arg]
-    assert state.sheets[cut.sheet].roll == "LR-9c"  # type: ignore[union-attr]
+    cut = next(event for event in small_past if isinstance(event, SheetCut))
+    state.apply(replace(cut, at_ns=cut.at_ns + 1, roll="LR-9c", start_um=7, end_um=9))
+    assert state.sheets[cut.sheet].roll == "LR-9c"

@@ -2,7 +2,7 @@
 import htm from "../vendor/htm.js";
 import { Fragment, h, render } from "../vendor/preact.js";
 
-export { useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-hooks.js";
+export { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-hooks.js";
 export { batch, computed, effect, signal, untracked } from "../vendor/signals.js";
 export { Fragment, h, render };
 

@@ -21,12 +21,14 @@ async function texts(name) {
 }
 
 /**
- * The text of a key with `{name}` filled in; the key itself when there is none.
+ * The text of a key with `{name}` filled in; the key itself when there is none. With a numeric `count`, the form that
+ * the language has for it (`key.one`) goes first.
  * @param {string} key
  * @param {Object<string, string | number>} [values]
  */
 export function t(key, values = {}) {
-  const text = catalogue.value[key] ?? key;
+  const form = typeof values.count === "number" ? new Intl.PluralRules(language.value).select(values.count) : "other";
+  const text = catalogue.value[`${key}.${form}`] ?? catalogue.value[key] ?? key;
   return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 

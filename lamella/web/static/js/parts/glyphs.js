@@ -14,7 +14,7 @@ const PATHS = {
   square: "M1.5 1.5h13v13h-13z",
   diamond: "M8 0 16 8 8 16 0 8z",
   warn: "M8 1 15.5 15H.5zM7 6v4.5h2V6zm0 5.7v1.8h2v-1.8z",
-  ring: "M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13m0 2a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9",
+  hollow: "M2 2h12v12H2zM4.2 4.2v7.6h7.6V4.2z",
   dot: "M8 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8",
   link: "M1 9.5h3v5H1zM6.5 6h3v8.5h-3zM12 1.5h3v13h-3z",
 };
@@ -38,9 +38,9 @@ export const statePriority = (state) => ABNORMAL[state] ?? 0;
 
 /** @param {{priority: 1 | 2, children: any}} props */
 export const Alarm = ({ priority, children }) =>
-  html`<span class=${`alarm p${priority}`}><${Glyph} name=${priority === 1 ? "square" : "diamond"} />${priority} ${children}</span>`;
+  html`<span class=${`alarm p${priority}`}><${Glyph} name=${priority === 1 ? "square" : "diamond"} /><span class="cut">${priority} ${children}</span></span>`;
 
-const VERDICTS = { reject: "diamond", mark: "ring", review: "ring", pass: "dot", uninspected: "unknown" };
+const VERDICTS = { reject: "diamond", mark: "hollow", review: "hollow", pass: "dot", uninspected: "unknown" };
 
 /** Drawing of a defect's verdict, as on the roll map. @param {string} verdict */
 export const verdictGlyph = (verdict) => VERDICTS[verdict] ?? "unknown";

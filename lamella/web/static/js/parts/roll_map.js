@@ -13,7 +13,7 @@ const NAMES = ["film", "film-line", "sunken", "hatch", "edge", "mark", "muted", 
 
 /**
  * @param {{roll: object, table: DefectTable, view: import("../roll/view.js").View, height: number, compact?: boolean,
- *   selected?: string | null, onView?: (view: object) => void, onSelect?: (defect: string | null) => void}} props
+ *   selected?: string | null, onView?: (change: object | ((now: object) => object)) => void, onSelect?: (defect: string | null) => void}} props
  */
 export function RollMap({ roll, table, view, height, compact = false, selected = null, onView, onSelect }) {
   const box = useRef(null);
@@ -23,9 +23,9 @@ export function RollMap({ roll, table, view, height, compact = false, selected =
   const [width, setWidth] = useState(0);
   const plot = useMemo(
     () => ({
-      left: compact ? 34 : 48,
+      left: compact ? 58 : 48,
       top: compact ? 10 : 26,
-      width: Math.max(10, width - (compact ? 44 : 58)),
+      width: Math.max(10, width - (compact ? 68 : 58)),
       height: height - (compact ? 32 : 48),
     }),
     [width, height, compact],
@@ -72,12 +72,12 @@ export function RollMap({ roll, table, view, height, compact = false, selected =
     const wheel = (event) => {
       event.preventDefault();
       const x = event.clientX - box.current.getBoundingClientRect().left;
-      onView(zoomed(view, Math.exp(Math.sign(event.deltaY) * 0.25), mdOf(view, plot, x)));
+      onView((now) => zoomed(now, Math.exp(Math.sign(event.deltaY) * 0.25), mdOf(now, plot, x)));
     };
     const canvas = points.current;
     canvas.addEventListener("wheel", wheel, { passive: false });
     return () => canvas.removeEventListener("wheel", wheel);
-  }, [view, plot, onView]);
+  }, [plot, onView]);
 
   const down = (event) => {
     if (event.button !== 0) return;

@@ -1,5 +1,5 @@
 // What lies under the defects: film, lanes, sheets, uninspected stretches, streaks, axes.
-import { metres, number } from "../format.js";
+import { metres, millimetres, number } from "../format.js";
 import { t } from "../i18n.js";
 import { step, ticks, xOf, yOf } from "./view.js";
 
@@ -29,6 +29,7 @@ export function drawGround(context, roll, view, plot, colours, { compact, lost }
   for (const span of roll.uninspected) hatched(context, span, view, plot, colours);
   if (!compact) sheets(context, roll, view, plot, colours, lost);
   lanes(context, roll, view, plot, colours, compact);
+  for (const span of roll.uninspected) hatchedLabel(context, span, view, plot, colours);
   context.restore();
   streaks(context, roll, view, plot, colours, compact);
   axes(context, roll, view, plot, colours, compact);
@@ -55,6 +56,12 @@ function hatched(context, span, view, plot, colours) {
   }
   context.stroke();
   context.restore();
+}
+
+function hatchedLabel(context, span, view, plot, colours) {
+  const from = Math.max(plot.left, xOf(view, plot, span.start_um));
+  const to = Math.min(plot.left + plot.width, xOf(view, plot, span.end_um));
+  context.font = colours.font_small;
   const text = t("roll.uninspected", { why: span.label });
   for (const each of [text, t("roll.uninspected_short")]) {
     if (context.measureText(each).width + 14 < to - from) {
@@ -104,12 +111,20 @@ function sheets(context, roll, view, plot, colours, lost) {
       context.fillStyle = colours.muted;
       context.textAlign = "center";
       context.font = colours.font_small;
-      const room = Math.floor(width_px / 6.6);
-      const name = sheet.unit ? (sheet.unit.length > room ? `…${sheet.unit.slice(1 - room)}` : sheet.unit) : t("roll.waiting");
-      context.fillText(name, x + width_px / 2, y + height - 18);
+      context.fillText(sheet.unit ? fitting(context, sheet.unit, width_px - 8) : t("roll.waiting"), x + width_px / 2, y + height - 18);
       if (sheet.unit) context.fillText(t("roll.layer", { layer: sheet.layer }), x + width_px / 2, y + height - 5);
     }
   }
+}
+
+/** The end of a name, which tells it from its neighbours, as long as there is room. */
+function fitting(context, name, room_px) {
+  if (context.measureText(name).width <= room_px) return name;
+  for (let start = 1; start < name.length; start += 1) {
+    const text = `…${name.slice(start)}`;
+    if (context.measureText(text).width <= room_px) return text;
+  }
+  return "";
 }
 
 function streaks(context, roll, view, plot, colours, compact) {
@@ -155,7 +170,7 @@ function axes(context, roll, view, plot, colours, compact) {
     context.moveTo(plot.left - 4, y);
     context.lineTo(plot.left, y);
     context.stroke();
-    context.fillText(number(mm), plot.left - 7, y + 4);
+    context.fillText(compact ? millimetres(1e3 * mm, 0) : number(mm), plot.left - 7, y + 4);
   }
   if (compact) return;
   context.save();

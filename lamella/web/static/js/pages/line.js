@@ -1,0 +1,188 @@
+// The line at a glance: what every station does, what is abnormal, the roll under way, what will come of it.
+import { html, useMemo } from "../dom.js";
+import { clock, metres, number, percent, pace } from "../format.js";
+import { useChannel } from "../hooks.js";
+import { has, t } from "../i18n.js";
+import { beat } from "../live.js";
+import { Empty, Interval, Panel, barStart, outOf, waiting } from "../parts/common.js";
+import { Alarm, Glyph, stateGlyph, statePriority } from "../parts/glyphs.js";
+import { RollMap } from "../parts/roll_map.js";
+import { DefectTable } from "../roll/defects.js";
+import { fitted } from "../roll/view.js";
+import { go, rollAddress } from "../router.js";
+import { defectTitle, stationName } from "../store.js";
+
+/** How the stations stand together; a station that no group names stands in the last. */
+const GROUPS = [
+  [["room", ["S00"]], ["film", ["S01", "S03", "S04", "S05"]], ["anode", ["S06"]], ["cathode", ["S02"]], ["laminate", ["S07", "S08"]]],
+  [["sheet", ["S09", "S10"]], ["stack", ["S11", "S12", "S13"]], ["cell", ["S14", "S15", "S16", "S17", "S18"]]],
+];
+
+export function LinePage() {
+  const line = useChannel("line");
+  const word = waiting(line);
+  if (word) return word;
+  return html`
+    <${Flow} stations=${line.stations} />
+    <div class="line-middle">
+      <${CurrentRoll} line=${line} />
+      <${Forecast} line=${line} />
+    </div>
+    <div class="line-bottom">
+      <${Abnormal} line=${line} />
+      <${Happened} />
+      <${Services} line=${line} />
+    </div>`;
+}
+
+function Flow({ stations }) {
+  const known = new Map(stations.map((row) => [row.code, row]));
+  const named = new Set(GROUPS.flat().flatMap(([, codes]) => codes));
+  const others = stations.filter((row) => !named.has(row.code)).map((row) => row.code);
+  const rows = others.length ? [...GROUPS, [["rest", others]]] : GROUPS;
+  return html`
+    <section class="flow panel" aria-label=${t("flow.title")} data-testid="flow">
+      ${rows.map((groups) => html`
+        <div class="flow-row">
+          ${groups.map(([name, codes]) => html`
+            <div class="flow-group" style=${{ flexGrow: codes.length }}>
+              <h2>${t(`flow.${name}`)}</h2>
+              <ol>${codes.filter((code) => known.has(code)).map((code) => html`<${Tile} station=${known.get(code)} key=${code} />`)}</ol>
+            </div>`)}
+        </div>`)}
+    </section>`;
+}
+
+function Tile({ station }) {
+  const { state } = station;
+  const priority = statePriority(state?.state);
+  const flags = [state?.blocked && t("state.blocked"), state?.starved && t("state.starved")].filter(Boolean);
+  const hint = [station.title, state?.stop_reason, ...station.abnormal_tags].filter(Boolean).join(" · ");
+  return html`
+    <li class=${priority ? `tile abnormal p${priority}` : "tile"} title=${hint} data-testid=${`station-${station.code}`}>
+      <div class="row spread"><span class="code">${station.code}</span><b class="cut">${stationName(station.code)}</b></div>
+      <div class="state"><${Glyph} name=${stateGlyph(state?.state)} /><span class="cut">${state ? state.state.toUpperCase() : t("state.unknown")}</span></div>
+      <div class="counts small muted cut">
+        ${station.abnormal_tags.length > 0
+          ? html`<${Alarm} priority=${2}>${tagsOff(station.abnormal_tags)}<//>`
+          : flags.length > 0 ? flags.join(", ")
+          : html`<span title=${t("tile.here")}>${number(station.units_count)}</span>${" / "}<span title=${t("tile.done")}>${number(state?.processed_count)}</span>`}
+      </div>
+    </li>`;
+}
+
+/** The first abnormal tag without its station, and how many more there are. */
+function tagsOff(tags) {
+  const first = tags[0].split(".").pop();
+  return tags.length > 1 ? t("tile.more_tags", { tag: first, more: tags.length - 1 }) : first;
+}
+
+function CurrentRoll({ line }) {
+  const roll = useChannel(line.current_roll ? `roll:${line.current_roll}` : null);
+  const table = useMemo(() => new DefectTable(roll?.defects ?? []), [roll?.defects]);
+  const link = line.current_roll && html`<a href=${rollAddress(line.current_roll)} data-testid="open-roll">${t("roll.open")}</a>`;
+  return html`
+    <${Panel} title=${t("line.roll", { roll: line.current_roll || "–" })} testid="current-roll" extra=${link}>
+      ${roll?.defects
+        ? html`
+          <${RollMap} roll=${roll} table=${table} view=${fitted(Math.max(roll.length_um, 1e6))} height=${142} compact
+            onSelect=${(defect) => go(rollAddress(roll.roll, defect ? { defect } : {}))} />
+          <div class="figures">
+            <span><b data-testid="coated">${metres(line.coated_um, 1)}</b> ${t("roll.coated")}</span>
+            <span><b>${metres(line.inspected_um, 1)}</b> ${t("roll.inspected")}</span>
+            <span><b data-testid="defects-count">${number(table.rows.length)}</b> ${t("roll.defects", { count: table.rows.length })}</span>
+            <span><b>${number(table.killers.length)}</b> ${t("roll.killers")}</span>
+            <span class="cut"><b>${number(roll.streaks.length)}</b> ${t("roll.streaks", { count: roll.streaks.length })}${roll.streaks.length ? `: ${roll.streaks.map((span) => span.label).join("; ")}` : ""}</span>
+          </div>`
+        : html`<${Empty}>${t("line.no_roll")}<//>`}
+    <//>`;
+}
+
+function Forecast({ line }) {
+  const forecast = line.forecast;
+  const link = html`<a href="/yield">${t("yield.open")}</a>`;
+  return html`
+    <${Panel} title=${t("yield.forecast")} testid="forecast" extra=${link}>
+      ${forecast
+        ? html`
+          <div class="row forecast-head">
+            <span class="big" data-testid="forecast-value">${percent(forecast.expected_fraction)}</span>
+            <span class="small muted">${t("yield.interval", { low: percent(forecast.low_fraction), high: percent(forecast.high_fraction), coverage: percent(forecast.coverage, 0) })}<br />
+              ${t("yield.of_cells", { cells: number(forecast.cells_count) })}</span>
+          </div>
+          <${Interval} value=${forecast.expected_fraction} low=${forecast.low_fraction} high=${forecast.high_fraction}
+            from=${barStart(forecast.low_fraction)} label=${t("yield.forecast")} />`
+        : html`<${Empty}>${t("yield.none")}<//>`}
+      <dl class="facts">
+        <dt>${t("yield.open_cells")}</dt><dd>${number(line.cells_open_count)}</dd>
+        <dt>${t("yield.tested")}</dt><dd><span data-testid="passed">${outOf(line.cells_passed_count, line.cells_tested_count)}</span>${" "}${t("yield.passed")}</dd>
+        ${forecast && html`<dt>${t("yield.model")}</dt><dd class="small">${forecast.model}, ${t("yield.labels", { count: number(forecast.labels_count) })}</dd>`}
+      </dl>
+    <//>`;
+}
+
+function Abnormal({ line }) {
+  const rows = line.stations.flatMap((station) => {
+    const priority = statePriority(station.state?.state);
+    const found = station.abnormal_tags.map((tag) => ({ station, priority: 2, text: t("abnormal.tag", { tag }) }));
+    if (priority) {
+      const reason = station.state.stop_reason ? `: ${station.state.stop_reason}` : "";
+      found.push({ station, priority, text: `${station.state.state.toUpperCase()}${reason}` });
+    }
+    return found;
+  });
+  rows.sort((a, b) => a.priority - b.priority);
+  return html`
+    <${Panel} title=${t("abnormal.title")} testid="abnormal" className="scroll">
+      ${rows.length
+        ? html`<ul class="plain">${rows.map((row) => html`
+            <li><${Alarm} priority=${row.priority}>${row.station.code}<//> <span>${stationName(row.station.code)} ${row.text}</span></li>`)}</ul>`
+        : html`<${Empty}>${t("abnormal.none")}<//>`}
+    <//>`;
+}
+
+function Happened() {
+  const events = useChannel("events")?.events ?? [];
+  const latest = [...events].slice(-40).reverse();
+  return html`
+    <${Panel} title=${t("events.title")} testid="events" className="scroll">
+      ${latest.length
+        ? html`<ul class="plain" role="log">${latest.map((event) => html`
+            <li key=${event.id}><span class="muted small nowrap">${clock(event.at)}</span> <${Sentence} event=${event} /></li>`)}</ul>`
+        : html`<${Empty}>${t("events.none")}<//>`}
+    <//>`;
+}
+
+function Sentence({ event }) {
+  const values = { ...event.with };
+  if (values.station) values.name = stationName(values.station);
+  if (event.what === "killer") {
+    values.kind = defectTitle(values.kind);
+    values.md_m = number(values.md_m, 2);
+    values.size_um = number(values.size_um);
+  }
+  if (values.length_m !== undefined) values.length_m = number(values.length_m, 1);
+  const key = `event.${event.what}`;
+  const text = has(key) ? t(key, values) : event.what;
+  return event.link ? html`<a href=${event.link}>${text}</a>` : html`<span>${text}</span>`;
+}
+
+function Services({ line }) {
+  return html`
+    <${Panel} title=${t("services.title")} testid="services" className="scroll">
+      <table>
+        <tbody>
+          ${line.roles.map((row) => html`
+            <tr><td>${row.role}</td><td><${State} state=${row.state} normal="online" /></td><td class="muted small">${row.version}</td></tr>`)}
+          ${line.links.map((row) => html`
+            <tr title=${row.detail}><td>${t("services.link", { link: row.link })}</td><td><${State} state=${row.state} normal="up" /></td>
+              <td class="muted small">${t("services.live", { live: number(row.live_count), wanted: number(row.wanted_count) })}</td></tr>`)}
+          <tr><td>${t("services.twin_lag")}</td><td>${number(line.fresh.lag_ms)} ms</td><td class="muted small">${t("services.folded", { count: number(line.fresh.revision) })}</td></tr>
+          ${beat.value?.speed && html`<tr><td>${t("services.pace")}</td><td>${pace(beat.value.speed)}</td><td class="muted small">${t("services.pace_explained")}</td></tr>`}
+        </tbody>
+      </table>
+    <//>`;
+}
+
+const State = ({ state, normal }) =>
+  state === normal ? html`<${Glyph} name="dot" /> ${t(`service.${state}`)}` : html`<${Alarm} priority=${2}>${t(`service.${state}`)}<//>`;

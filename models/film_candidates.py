@@ -1,0 +1,305 @@
+"""The classifier of candidates: a small network, how it is trained on rendered film, and its bundle.
+
+Three planes of uint8 go in and are seen twice: finely around the grey of sound film, where a fault of a few grey levels
+matters, and coarsely, where a glint saturates. A patchify stem of 4 x 4 pixels keeps it at some 80 µs a patch on one
+core. The graph is built node by node with batch norms folded in, so that it holds nothing but the operators below.
+
+Run ``python -m models.film_candidates --out DIR`` (extra ``train``) to make the shipped bundle again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from line.bundle import Bundle
+from line.errors import ProviderError
+from line.model import load_line
+from models.backbone import GraphParts
+from models.candidate_bundle import scores_of, write_candidates
+from models.film_patches import Patches, drawn_roll, event_classes, labelled_patches
+from vision.candidates import CLEAN, FILM_GREY, PATCH_PX
+
+log = logging.getLogger(__name__)
+
+OPSET = 17
+IR_VERSION = 8
+INPUT, OUTPUT = "patches", "logits"
+FINE_GREY = (12.0, 6.0, 9.0)
+"""Grey levels by channel that count as 1 in the fine planes, about three deviations of sound film."""
+FINE_LIMIT = 3.0
+COARSE_GREY = 48.0
+LAYERS = ((6, 24, 4, 4), (24, 48, 3, 2), (48, 64, 3, 1), (64, 80, 3, 2))
+"""Channels in and out, kernel and stride of each convolution."""
+
+SHARES = {
+    "PIN": 3.0, "CRK": 2.5, "AGG": 2.2, "MET": 2.2, "FIB": 2.0, "STR": 0.5, "SCR": 0.8, "BUB": 1.6, "BLI": 1.3,
+    "DIS": 1.4, "WRK": 1.6, "THK": 1.4,
+}  # fmt: skip
+"""Of targets, so that patches come out about even: a streak gives one a strip, a pinhole often none."""
+MOST_CLEAN_FRACTION = 0.4
+
+_TRAINING_ROLLS, _VALIDATION_ROLLS = 260, 40
+_EPOCHS = 14
+_BATCH = 128
+_LEARNING_RATE = 3e-3
+_PATIENCE_EPOCHS = 8
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share of it that is done."""
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Patches with their classes as indices."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    sizes_um: NDArray[np.float32]
+
+
+def class_names() -> tuple[str, ...]:
+    """Event classes of the default line model, then `clean`."""
+    return (*(row.code for row in event_classes(load_line())), CLEAN)
+
+
+def rendered_dataset(*, seed: int, rolls: int, progress: Progress) -> Dataset:
+    """Patches of so many rolls; the same seed gives the same patches."""
+    rows = event_classes(load_line())
+
+    def of_roll(number: int) -> Patches:
+        rng = np.random.default_rng((seed, number))
+        rate = float(np.exp(rng.uniform(np.log(100), np.log(5000))))
+        roll = drawn_roll(rows, SHARES, rng, candidates_per_m2=rate, streaks_per_m2=rate / 50)
+        return labelled_patches(roll)
+
+    parts: list[Patches] = []
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for part in pool.map(of_roll, range(rolls)):
+            parts.append(part)
+            progress("render film", len(parts) / rolls)
+    index = {name: number for number, name in enumerate(class_names())}
+    labels = np.array([index[kind] for part in parts for kind in part.kinds], np.int64)
+    images = np.concatenate([part.images for part in parts])
+    sizes = np.concatenate([part.sizes_um for part in parts])
+    clean = np.flatnonzero(labels == index[CLEAN])
+    others = np.flatnonzero(labels != index[CLEAN])
+    most = int(MOST_CLEAN_FRACTION / (1 - MOST_CLEAN_FRACTION) * others.size)
+    chosen = np.random.default_rng((seed, rolls)).permutation(clean)[:most]
+    kept = np.sort(np.concatenate((others, chosen)))
+    return Dataset(images=images[kept], labels=labels[kept], sizes_um=sizes[kept])
+
+
+def train_candidates(
+    out: Path,
+    *,
+    seed: int = 1,
+    minutes: float = 12.0,
+    progress: Progress = lambda _stage, _share: None,
+    training_rolls: int = _TRAINING_ROLLS,
+    validation_rolls: int = _VALIDATION_ROLLS,
+) -> Bundle:
+    """Render film, train the classifier, and write its bundle.
+
+    Args:
+        out: folder of the bundle; replaced as a whole when it exists.
+        seed: of film, weights and order.
+        minutes: after which training stops with the best network so far; rendering comes before and is not counted.
+        progress: told the stage and its share done.
+
+    Raises:
+        ProviderError: PyTorch is not installed.
+    """
+    torch = _torch()
+    training = rendered_dataset(seed=2 * seed, rolls=training_rolls, progress=progress)
+    validation = rendered_dataset(seed=2 * seed + 1, rolls=validation_rolls, progress=progress)
+    started = time.monotonic()
+    weights = _trained(torch, training, validation, seed=seed, minutes=minutes, progress=progress)
+    trained_s = time.monotonic() - started
+    names = class_names()
+    scores = scores_of(network(weights), validation.images, validation.labels, names)
+    log.info("accuracy %.3f on %d patches of film never seen", scores.accuracy_fraction, len(validation.labels))
+    return write_candidates(
+        out, model=network(weights), names=names, scores=scores, training_images=training.images,
+        golden_images=_golden(validation, len(names)), seed=seed, trained_s=trained_s,
+        created_at=datetime.now(UTC).replace(microsecond=0), framework=f"PyTorch {torch.__version__}", opset=OPSET,
+    )  # fmt: skip
+
+
+def network(weights: Weights) -> bytes:
+    """The ONNX graph with these weights; uint8 (n, 3, 64, 64) in, logits (n, classes) out."""
+    parts = GraphParts()
+    x = parts.node("Cast", [INPUT], "grey", to=TensorProto.FLOAT)
+    x = parts.node("Sub", [x, parts.constant("film_grey", _planes(FILM_GREY))], "change")
+    fine = parts.node("Mul", [x, parts.constant("fine_scale", 1 / _planes(FINE_GREY))], "fine_raw")
+    limits = [
+        parts.constant(name, np.array(value, np.float32))
+        for name, value in (("low", -FINE_LIMIT), ("high", FINE_LIMIT))
+    ]
+    fine = parts.node("Clip", [fine, *limits], "fine")
+    coarse = parts.node("Mul", [x, parts.constant("coarse_scale", np.array(1 / COARSE_GREY, np.float32))], "coarse")
+    x = parts.node("Concat", [fine, coarse], "seen", axis=1)
+    for number, (_, _, kernel, stride) in enumerate(LAYERS):
+        names = [parts.constant(f"conv{number}_{part}", weights[f"conv{number}_{part}"]) for part in ("w", "b")]
+        x = parts.node(
+            "Conv", [x, *names], f"conv{number}", kernel_shape=[kernel] * 2, strides=[stride] * 2,
+            pads=[0 if kernel == stride else 1] * 4,
+        )  # fmt: skip
+        x = parts.node("Relu", [x], f"relu{number}")
+    pooled = [parts.node(f"Global{kind}Pool", [x], f"pool_{kind}") for kind in ("Average", "Max")]
+    x = parts.node("Flatten", [parts.node("Concat", pooled, "pooled", axis=1)], "flat")
+    head = [parts.constant(f"head_{part}", weights[f"head_{part}"]) for part in ("w", "b")]
+    parts.node("Gemm", [x, *head], OUTPUT, transB=1)
+    classes = weights["head_b"].size
+    graph = helper.make_graph(
+        parts.nodes,
+        "film_candidates",
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", 3, PATCH_PX, PATCH_PX])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", classes])],
+        parts.initializers,
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="lamella")
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def _planes(values: Sequence[float]) -> NDArray[np.float32]:
+    return np.array(values, np.float32).reshape(1, -1, 1, 1)
+
+
+def _torch() -> Any:
+    try:
+        return importlib.import_module("torch")
+    except ImportError as error:
+        raise ProviderError(
+            f"the classifier of candidates is trained with PyTorch, which is not installed ({error}); "
+            "install lamella[train], or use the shipped bundle film-candidates"
+        ) from error
+
+
+def _trained(
+    torch: Any, training: Dataset, validation: Dataset, *, seed: int, minutes: float, progress: Progress
+) -> Weights:
+    """Weights with the least loss on the validation set, batch norms folded in."""
+    torch.manual_seed(seed)
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+    trunk = torch.nn.Sequential()
+    for inward, outward, kernel, stride in LAYERS:
+        padding = 0 if kernel == stride else 1
+        trunk.append(torch.nn.Conv2d(inward, outward, kernel, stride, padding, bias=False))
+        trunk.append(torch.nn.BatchNorm2d(outward))
+        trunk.append(torch.nn.ReLU())
+    head = torch.nn.Linear(2 * LAYERS[-1][1], len(class_names()))
+    film, fine = (torch.from_numpy(_planes(values)) for values in (FILM_GREY, FINE_GREY))
+
+    def logits(images: Any) -> Any:
+        change = images.float() - film
+        seen = torch.cat(((change / fine).clamp(-FINE_LIMIT, FINE_LIMIT), change / COARSE_GREY), 1)
+        features = trunk(seen)
+        return head(torch.cat((features.mean((2, 3)), features.amax((2, 3))), 1))
+
+    parameters = [*trunk.parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=0.02)
+    steps = len(training.labels) // _BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, _LEARNING_RATE, total_steps=_EPOCHS * steps, pct_start=0.15
+    )
+    images, labels = torch.from_numpy(training.images), torch.from_numpy(training.labels)
+    generator = torch.Generator().manual_seed(seed)
+    deadline = time.monotonic() + 60 * minutes
+    best, best_loss, since_best = _folded(torch, trunk, head), float("inf"), 0
+    for epoch in range(_EPOCHS):
+        trunk.train()
+        order = torch.randperm(len(labels), generator=generator)
+        for step in range(steps):
+            chosen = order[step * _BATCH : (step + 1) * _BATCH]
+            batch = _varied(torch, images[chosen], generator)
+            loss = torch.nn.functional.cross_entropy(logits(batch), labels[chosen], label_smoothing=0.02)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+        trunk.eval()
+        with torch.no_grad():
+            parts = [logits(part) for part in torch.from_numpy(validation.images).split(512)]
+            answers = torch.cat(parts)
+            found = float(torch.nn.functional.cross_entropy(answers, torch.from_numpy(validation.labels)))
+            right = float((answers.argmax(1).numpy() == validation.labels).mean())
+        log.info("epoch %d: validation loss %.4f, accuracy %.4f", epoch + 1, found, right)
+        progress("train", (epoch + 1) / _EPOCHS)
+        since_best += 1
+        if found < best_loss:
+            best, best_loss, since_best = _folded(torch, trunk, head), found, 0
+        if since_best >= _PATIENCE_EPOCHS or time.monotonic() > deadline:
+            log.info("stopped after epoch %d of %d", epoch + 1, _EPOCHS)
+            break
+    return best
+
+
+def _varied(torch: Any, images: Any, generator: Any) -> Any:
+    """Mirrored, shifted by up to 4 px and under slightly other light; a tail may point either way along the web."""
+    for axis in (2, 3):
+        if float(torch.rand(1, generator=generator)) < 0.5:
+            images = images.flip(axis)
+    shift = torch.randint(-4, 5, (2,), generator=generator).tolist()
+    padded = torch.nn.functional.pad(images.float(), (4, 4, 4, 4), mode="reflect")
+    moved = padded[:, :, 4 + shift[0] : 4 + shift[0] + PATCH_PX, 4 + shift[1] : 4 + shift[1] + PATCH_PX]
+    light = 1 + 0.015 * torch.randn((len(images), 3, 1, 1), generator=generator)
+    return (moved * light).round().clamp(0, 255)
+
+
+def _folded(torch: Any, trunk: Any, head: Any) -> Weights:
+    weights: Weights = {}
+    layers = list(trunk)
+    for number in range(len(LAYERS)):
+        conv, norm = layers[3 * number : 3 * number + 2]
+        with torch.no_grad():
+            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            weights[f"conv{number}_w"] = (conv.weight * scale[:, None, None, None]).numpy().copy()
+            weights[f"conv{number}_b"] = (norm.bias - norm.running_mean * scale).numpy().copy()
+    weights["head_w"] = head.weight.detach().numpy().copy()
+    weights["head_b"] = head.bias.detach().numpy().copy()
+    return weights
+
+
+def _golden(validation: Dataset, classes: int) -> NDArray[np.uint8]:
+    """Two patches of each class."""
+    places = [np.flatnonzero(validation.labels == label)[:2] for label in range(classes)]
+    return validation.images[np.concatenate(places)]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of the training."""
+    parser = argparse.ArgumentParser(prog="python -m models.film_candidates", description=main.__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; replaced when it exists")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=12.0, help="of training, after rendering")
+    parser.add_argument("--rolls", type=int, default=_TRAINING_ROLLS, help="rendered to train on")
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+
+    def told(stage: str, share: float) -> None:
+        if round(share * 1000) % 100 == 0:
+            log.info("%s: %.0f %%", stage, 100 * share)
+
+    train_candidates(chosen.out, seed=chosen.seed, minutes=chosen.minutes, progress=told, training_rolls=chosen.rolls)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The model card of a one-class film model: what it is for, what it was measured on, where it fails."""
+
+from __future__ import annotations
+
+from models.bundle_writer import BundleDraft
+
+
+def one_class_card(draft: BundleDraft) -> str:
+    """Markdown with a front matter that model registries read."""
+    pitch = "not stated" if draft.input.um_per_px is None else f"{draft.input.um_per_px:g} µm/px"
+    limits = "\n".join(
+        f"| {name} | {limit.value:.3f} | {limit.false_alarm_fraction:.3f} | {limit.how} |"
+        for name, limit in sorted(draft.thresholds.items())
+    )
+    figures = "\n".join(f"| {name} | {value:g} |" for name, value in sorted(draft.metrics.items()))
+    return f"""---
+license: {draft.licence.lower()}
+library_name: onnx
+tags: [anomaly-detection, one-class, film]
+---
+# {draft.name} v{draft.version}
+
+**Use.** Tells how unlike good film each place of a grey 8-bit image is. It knows no defect classes, and sizes are in
+pixels of the image.
+
+**Material and optics.** Those of the {draft.training_image_count} training images, pixel pitch {pitch}. Other material,
+light or pitch needs another model.
+
+**Origin.** {draft.provenance}
+
+**Data digest.** `{draft.training_data_digest}`, seed {draft.seed}.
+
+## Thresholds
+
+| threshold | value | good images above it | how |
+|---|---:|---:|---|
+{limits}
+
+Images of one part, roll or shift are alike; where the held-out ones are neighbours of the training ones, expect more
+false alarms on new material than stated here.
+
+## Figures
+
+| figure | value |
+|---|---:|
+{figures}
+
+`artificial_image_auroc` is on held-out images with drawn defects: it says that training worked, not what real defects
+will give. No probability of detection was measured.
+
+## Known to fail
+
+* Fine cracks along the grain of the surface, and very soft changes of shade, are often missed.
+* A surface unlike all training images is reported as anomalous as a whole.
+
+Licence {draft.licence}. ONNX opset {draft.opset}.
+"""

@@ -1,0 +1,161 @@
+"""The console's socket, on a real broker, with a twin that answers by script."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
+
+from line.config import BrokerSettings, Site
+from line.events import CellMade, LinkState, RollStarted, StationState
+from tests.lamella.canned import CELL, NOW_NS, ROLL, STACK, film_defect
+from tests.lamella.rig import Rig, running_console
+
+
+@pytest.fixture
+async def rig(site: Site, broker: BrokerSettings) -> AsyncIterator[Rig]:
+    async with running_console(site) as found:
+        yield found
+
+
+@pytest.fixture
+async def page(rig: Rig) -> AsyncIterator[ClientConnection]:
+    async with connect(address(rig), max_size=None, proxy=None) as found:
+        yield found
+
+
+NONSENSE = ("not json", '{"op":"sub","ch":"nonsense"}', '{"op":"sub","ch":"roll:"}', '{"op":"drop","ch":"line"}')
+
+
+def address(rig: Rig) -> str:
+    return f"{rig.url.replace('http', 'ws', 1)}/api/v1/ws"
+
+
+async def say(page: ClientConnection, op: str, channel: str) -> None:
+    await page.send(json.dumps({"op": op, "ch": channel}))
+
+
+async def heard(
+    page: ClientConnection, wanted: Callable[[dict[str, Any]], object], seconds: float = 6
+) -> dict[str, Any]:
+    """The first message that is wanted."""
+    async with asyncio.timeout(seconds):
+        while True:
+            message: dict[str, Any] = json.loads(await page.recv())
+            if wanted(message):
+                return message
+
+
+def is_a(op: str, channel: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda message: message["op"] == op and message.get("ch") == channel
+
+
+async def test_a_channel_begins_with_a_snapshot_and_its_deltas_follow_without_a_hole(page: ClientConnection) -> None:
+    await say(page, "sub", "line")
+    snapshot = await heard(page, is_a("snapshot", "line"))
+    assert len(snapshot["data"]["stations"]) == 19
+    seen = snapshot["seq"]
+    for _ in range(3):
+        delta = await heard(page, is_a("delta", "line"))
+        assert delta["prev"] == seen
+        assert delta["seq"] > seen
+        seen = delta["seq"]
+
+
+async def test_a_defect_is_on_the_page_long_before_the_twin_is_asked_again(rig: Rig, page: ClientConnection) -> None:
+    await say(page, "sub", f"roll:{ROLL}")
+    await heard(page, is_a("snapshot", f"roll:{ROLL}"))
+    began = time.monotonic()
+    await rig.say(film_defect(901, verdict="reject"))
+    delta = await heard(page, lambda message: "defects" in message.get("add", {}))
+    assert time.monotonic() - began < 0.5
+    assert [each["defect"] for each in delta["add"]["defects"]] == ["d-0901"]
+
+
+async def test_a_station_state_is_on_the_page_at_once(rig: Rig, page: ClientConnection) -> None:
+    await say(page, "sub", "line")
+    await heard(page, is_a("snapshot", "line"))
+    rig.line.states["S07"] = "Aborted"
+    await rig.say(StationState(at_ns=NOW_NS, station="S07", state="Aborted"), "plc@test")
+
+    def stopped(message: dict[str, Any]) -> bool:
+        stations = message.get("add", {}).get("stations", [])
+        return any(each["code"] == "S07" and each["state"]["state"] == "Aborted" for each in stations)
+
+    await heard(page, stopped, 2)
+
+
+async def test_events_worth_a_line_are_told_with_a_link(rig: Rig, page: ClientConnection) -> None:
+    await say(page, "sub", "events")
+    await heard(page, is_a("snapshot", "events"))
+    await rig.say(RollStarted(at_ns=NOW_NS, station="S03", roll=ROLL, web="film"), "plc@test")
+    await rig.say(CellMade(at_ns=NOW_NS, station="S15", cell=CELL, stack=STACK), "plc@test")
+    found: list[dict[str, Any]] = []
+    while len(found) < 2:
+        delta = await heard(page, is_a("delta", "events"))
+        found += [each for each in delta["add"]["events"] if each["what"] in {"roll_started", "cell_made"}]
+    assert [each["link"] for each in found] == [f"/rolls/{ROLL}", f"/cells/{CELL}"]
+
+
+async def test_the_heartbeat_says_plant_time_age_and_that_it_is_simulated(page: ClientConnection) -> None:
+    await heard(page, lambda message: message["op"] == "beat")
+    began = time.monotonic()
+    beat = await heard(page, lambda message: message["op"] == "beat" and message["data_age_s"] is not None)
+    assert time.monotonic() - began < 1.5
+    assert beat["plant"].startswith("2026-11-24T06:00:00")
+    assert beat["simulated"] is True
+    assert 0 <= beat["data_age_s"] < 3
+
+
+async def test_a_silent_twin_and_a_link_that_is_down_are_named_as_stale(rig: Rig, page: ClientConnection) -> None:
+    await rig.say(LinkState(at_ns=NOW_NS, link="opcua", endpoint="opc.tcp://x", state="down"), "plc@test")
+    await heard(page, lambda message: message.get("stale") == ["link:opcua"])
+    rig.talking.clear()
+    beat = await heard(page, lambda message: "twin" in message.get("stale", []), 9)
+    assert beat["answer_age_s"] > 3
+    rig.talking.set()
+    await heard(page, lambda message: message.get("stale") == ["link:opcua"], 9)
+
+
+async def test_an_unknown_thing_is_said_to_be_unknown(page: ClientConnection) -> None:
+    await say(page, "sub", "cell:NOPE")
+    message = await heard(page, is_a("unknown", "cell:NOPE"))
+    assert "'NOPE' is not known" in message["detail"]
+
+
+@pytest.mark.parametrize("wish", NONSENSE)
+async def test_a_wish_that_makes_no_sense_is_refused_and_the_socket_stays(page: ClientConnection, wish: str) -> None:
+    await page.send(wish)
+    await heard(page, lambda message: message["op"] == "refused")
+    await say(page, "sub", "line")
+    await heard(page, is_a("snapshot", "line"))
+
+
+async def test_a_page_watches_a_bounded_number_of_channels(page: ClientConnection) -> None:
+    for number in range(17):
+        await say(page, "sub", f"roll:R{number}")
+    message = await heard(page, lambda message: message["op"] == "refused")
+    assert "at most 16" in message["detail"]
+
+
+async def test_a_foreign_page_gets_no_socket(rig: Rig) -> None:
+    with pytest.raises(InvalidStatus, match="403"):
+        async with connect(address(rig), origin=Origin("https://evil.example"), proxy=None):
+            pass
+
+
+async def test_a_page_that_unsubscribes_hears_no_more_of_the_channel(rig: Rig, page: ClientConnection) -> None:
+    await say(page, "sub", f"roll:{ROLL}")
+    await heard(page, is_a("snapshot", f"roll:{ROLL}"))
+    await say(page, "unsub", f"roll:{ROLL}")
+    await asyncio.sleep(0.2)
+    await rig.say(film_defect(902))
+    with pytest.raises(TimeoutError):
+        await heard(page, is_a("delta", f"roll:{ROLL}"), 1.5)
