@@ -51,7 +51,8 @@ async def record_wires(site: Site, out: Path, seconds: float) -> None:
             print(f"\r{elapsed_s:5.0f} of {seconds:.0f} s: {text} ", end="", file=sys.stderr)
 
     async with connect(site.broker, f"recorder-{os.getpid()}", lasting=False) as bus, asyncio.TaskGroup() as group:
-        bus.subscribe(topics_of(line, site.broker.topic_root).every())
+        for topic in topics_of(line, site.broker.topic_root).all_events():
+            bus.subscribe(topic)
         group.create_task(_frames(site.state_dir / "spool", out, seconds, lambda count: progress("frames", count)))
         group.create_task(_events(bus, out / EVENTS_FILE, seconds, lambda count: progress("events", count)))
         with (out / OPCUA_FILE).open("wb") as file:

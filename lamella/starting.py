@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+_EVERY_S = 5.0
+"""Where there is no terminal, a count that moves is printed this often."""
+
 
 class Board:
     """How far each role has come."""
@@ -18,6 +21,7 @@ class Board:
         self._console = Console(stderr=True, quiet=quiet, highlight=False)
         self._rows: dict[str, tuple[str, bool]] = {}
         self._live: Live | None = None
+        self._printed_s: dict[str, float] = {}
         self._started = time.monotonic()
 
     @contextmanager
@@ -35,13 +39,15 @@ class Board:
 
     def say(self, role: str, text: str, *, done: bool) -> None:
         """A role is at this point."""
-        if self._rows.get(role) == (text, done):
+        before = self._rows.get(role)
+        if before == (text, done):
             return
         self._rows[role] = (text, done)
         if self._live is not None:
             self._live.update(self._table())
-        else:
-            self._console.print(f"{self._elapsed_s():6.1f} s  {role:8} {text}")
+        elif before is None or before[1] != done or self._elapsed_s() - self._printed_s.get(role, 0.0) > _EVERY_S:
+            self._printed_s[role] = self._elapsed_s()
+            self._console.print(f"{self._elapsed_s():6.1f} s  {role:8} {text}", soft_wrap=True)
 
     def address(self, url: str, elapsed_s: float) -> None:
         """All is ready; here is where to look."""

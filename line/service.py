@@ -96,7 +96,7 @@ class Service:
     def hear(self, *kinds: type[Event]) -> None:
         """Subscribe to classes of events; none is every event of the line."""
         self._hearing.everything = not kinds
-        for topic in [self.topics.every(kind) for kind in kinds] or [self.topics.every()]:
+        for topic in [self.topics.every(kind) for kind in kinds] or self.topics.all_events():
             self.bus.subscribe(topic)
 
     def beat(self, loop: str) -> None:

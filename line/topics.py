@@ -28,6 +28,7 @@ _CATEGORY: dict[type[events.Event], str] = {
 }
 """Every class that is not listed is an `event`."""
 
+CATEGORIES = ("data", "event", "result", "state")
 RETAINED = frozenset({"state"})
 
 
@@ -41,11 +42,13 @@ class Topics(Struct, frozen=True, kw_only=True):
         """The topic of an event."""
         return f"{self.base}/{_cell(event)}/{category(type(event))}/{events.tag_of(type(event))}"
 
-    def every(self, kind: type[events.Event] | None = None, *, cell: str = "+") -> str:
-        """The filter for all events of a class, or for all events of the line."""
-        if kind is None:
-            return f"{self.base}/#"
-        return f"{self.base}/{cell}/{category(kind)}/{events.tag_of(kind)}"
+    def every(self, kind: type[events.Event]) -> str:
+        """The filter for all events of a class."""
+        return f"{self.base}/+/{category(kind)}/{events.tag_of(kind)}"
+
+    def all_events(self) -> list[str]:
+        """The filters for all events of the line; commands and questions are none."""
+        return [f"{self.base}/+/{name}/+" for name in CATEGORIES]
 
     def command(self, role: str, name: str) -> str:
         """Where commands to a role go."""

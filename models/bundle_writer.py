@@ -60,6 +60,12 @@ class BundleDraft:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
+def require_place(out: Path) -> None:
+    """Raise ConfigError when the folder ``out`` holds something that is not a model bundle; asked before long work."""
+    if out.exists() and not (out / MANIFEST_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError("holds something that is not a model bundle; name a new folder", file=out)
+
+
 def write_bundle(
     out: Path, draft: BundleDraft, model: onnx.ModelProto, *, card: str, golden_inputs: Sequence[NDArray[np.uint8]]
 ) -> Bundle:
@@ -74,8 +80,7 @@ def write_bundle(
         ConfigError: ``out`` holds something that is not a bundle.
         BundleError: the network does not load, or does not match the draft.
     """
-    if out.exists() and not (out / MANIFEST_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError("holds something that is not a model bundle; name a new folder", file=out)
+    require_place(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
         folder = Path(scratch) / "bundle"

@@ -1,8 +1,4 @@
-"""The classifier of candidates: a small network, how it is trained on rendered film, and its bundle.
-
-Three planes of uint8 go in and are seen twice: finely around the grey of sound film, where a fault of a few grey levels
-matters, and coarsely, where a glint saturates. A patchify stem of 4 x 4 pixels keeps it at some 80 µs a patch on one
-core. The graph is built node by node with batch norms folded in, so that it holds nothing but the operators below.
+"""How the classifier of candidates is trained, on rendered film alone, into its bundle.
 
 Run ``python -m models.film_candidates --out DIR`` (extra ``train``) to make the shipped bundle again.
 """
@@ -16,43 +12,37 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from line.bundle import Bundle
 from line.errors import ProviderError
 from line.model import load_line
-from models.backbone import GraphParts
+from models.bundle_writer import require_place
 from models.candidate_bundle import scores_of, write_candidates
+from models.candidate_network import COARSE_GREY, FINE_GREY, FINE_LIMIT, LAYERS, Weights, network, planes
 from models.film_patches import Patches, drawn_roll, event_classes, labelled_patches
 from vision.candidates import CLEAN, FILM_GREY, PATCH_PX
 
 log = logging.getLogger(__name__)
-
-OPSET = 17
-IR_VERSION = 8
-INPUT, OUTPUT = "patches", "logits"
-FINE_GREY = (12.0, 6.0, 9.0)
-"""Grey levels by channel that count as 1 in the fine planes, about three deviations of sound film."""
-FINE_LIMIT = 3.0
-COARSE_GREY = 48.0
-LAYERS = ((6, 24, 4, 4), (24, 48, 3, 2), (48, 64, 3, 1), (64, 80, 3, 2))
-"""Channels in and out, kernel and stride of each convolution."""
 
 SHARES = {
     "PIN": 3.0, "CRK": 2.5, "AGG": 2.2, "MET": 2.2, "FIB": 2.0, "STR": 0.5, "SCR": 0.8, "BUB": 1.6, "BLI": 1.3,
     "DIS": 1.4, "WRK": 1.6, "THK": 1.4,
 }  # fmt: skip
 """Of targets, so that patches come out about even: a streak gives one a strip, a pinhole often none."""
-MOST_CLEAN_FRACTION = 0.4
+MOST_EASY_CLEAN_RATIO = 0.65
+"""Clean patches of rolls with targets, against patches of targets."""
 
 _TRAINING_ROLLS, _VALIDATION_ROLLS = 260, 40
+_CLEAN_ROLLS = (40, 20)
+"""To train on and to validate with."""
+_RATES, _CLEAN_RATES = (100.0, 5000.0), (30.0, 300.0)
+"""Candidates per m² that the gates are set for."""
+_STRIPS, _CLEAN_STRIPS = 16, 100
 _EPOCHS = 14
 _BATCH = 128
 _LEARNING_RATE = 3e-3
@@ -60,8 +50,6 @@ _PATIENCE_EPOCHS = 8
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done."""
-
-Weights = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,29 +66,43 @@ def class_names() -> tuple[str, ...]:
     return (*(row.code for row in event_classes(load_line())), CLEAN)
 
 
-def rendered_dataset(*, seed: int, rolls: int, progress: Progress) -> Dataset:
-    """Patches of so many rolls; the same seed gives the same patches."""
+def rendered_dataset(*, seed: int, rolls: int, clean_rolls: int = 0, progress: Progress) -> Dataset:
+    """Patches of rendered rolls; the same seed gives the same patches.
+
+    Args:
+        seed: of everything.
+        rolls: with targets, screened at gates far wider than the line's.
+        clean_rolls: of sound film, longer and at nearly the line's gates, so that its worst spots are there.
+        progress: told the share that is rendered.
+    """
     rows = event_classes(load_line())
+    total = rolls + clean_rolls
 
     def of_roll(number: int) -> Patches:
         rng = np.random.default_rng((seed, number))
-        rate = float(np.exp(rng.uniform(np.log(100), np.log(5000))))
-        roll = drawn_roll(rows, SHARES, rng, candidates_per_m2=rate, streaks_per_m2=rate / 50)
-        return labelled_patches(roll)
+        sound = number >= rolls
+        low, high = _CLEAN_RATES if sound else _RATES
+        rate = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        strips = _CLEAN_STRIPS if sound else _STRIPS
+        roll = drawn_roll(
+            rows, SHARES, rng, candidates_per_m2=rate, streaks_per_m2=rate / 50, strips=strips, tries=0 if sound else 40
+        )
+        return labelled_patches(roll, strips=strips)
 
     parts: list[Patches] = []
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for part in pool.map(of_roll, range(rolls)):
+        for part in pool.map(of_roll, range(total)):
             parts.append(part)
-            progress("render film", len(parts) / rolls)
+            progress("render film", len(parts) / total)
     index = {name: number for number, name in enumerate(class_names())}
     labels = np.array([index[kind] for part in parts for kind in part.kinds], np.int64)
     images = np.concatenate([part.images for part in parts])
     sizes = np.concatenate([part.sizes_um for part in parts])
-    clean = np.flatnonzero(labels == index[CLEAN])
-    others = np.flatnonzero(labels != index[CLEAN])
-    most = int(MOST_CLEAN_FRACTION / (1 - MOST_CLEAN_FRACTION) * others.size)
-    chosen = np.random.default_rng((seed, rolls)).permutation(clean)[:most]
+    hard = np.arange(labels.size) >= sum(len(part.kinds) for part in parts[:rolls])
+    is_clean = labels == index[CLEAN]
+    others, easy = np.flatnonzero(~is_clean | hard), np.flatnonzero(is_clean & ~hard)
+    most = int(MOST_EASY_CLEAN_RATIO * np.count_nonzero(~is_clean))
+    chosen = np.random.default_rng((seed, rolls)).permutation(easy)[:most]
     kept = np.sort(np.concatenate((others, chosen)))
     return Dataset(images=images[kept], labels=labels[kept], sizes_um=sizes[kept])
 
@@ -124,10 +126,14 @@ def train_candidates(
 
     Raises:
         ProviderError: PyTorch is not installed.
+        ConfigError: `out` holds something that is not a bundle.
     """
     torch = _torch()
-    training = rendered_dataset(seed=2 * seed, rolls=training_rolls, progress=progress)
-    validation = rendered_dataset(seed=2 * seed + 1, rolls=validation_rolls, progress=progress)
+    require_place(out)
+    training = rendered_dataset(seed=2 * seed, rolls=training_rolls, clean_rolls=_CLEAN_ROLLS[0], progress=progress)
+    validation = rendered_dataset(
+        seed=2 * seed + 1, rolls=validation_rolls, clean_rolls=_CLEAN_ROLLS[1], progress=progress
+    )
     started = time.monotonic()
     weights = _trained(torch, training, validation, seed=seed, minutes=minutes, progress=progress)
     trained_s = time.monotonic() - started
@@ -137,50 +143,8 @@ def train_candidates(
     return write_candidates(
         out, model=network(weights), names=names, scores=scores, training_images=training.images,
         golden_images=_golden(validation, len(names)), seed=seed, trained_s=trained_s,
-        created_at=datetime.now(UTC).replace(microsecond=0), framework=f"PyTorch {torch.__version__}", opset=OPSET,
+        framework=f"PyTorch {torch.__version__}",
     )  # fmt: skip
-
-
-def network(weights: Weights) -> bytes:
-    """The ONNX graph with these weights; uint8 (n, 3, 64, 64) in, logits (n, classes) out."""
-    parts = GraphParts()
-    x = parts.node("Cast", [INPUT], "grey", to=TensorProto.FLOAT)
-    x = parts.node("Sub", [x, parts.constant("film_grey", _planes(FILM_GREY))], "change")
-    fine = parts.node("Mul", [x, parts.constant("fine_scale", 1 / _planes(FINE_GREY))], "fine_raw")
-    limits = [
-        parts.constant(name, np.array(value, np.float32))
-        for name, value in (("low", -FINE_LIMIT), ("high", FINE_LIMIT))
-    ]
-    fine = parts.node("Clip", [fine, *limits], "fine")
-    coarse = parts.node("Mul", [x, parts.constant("coarse_scale", np.array(1 / COARSE_GREY, np.float32))], "coarse")
-    x = parts.node("Concat", [fine, coarse], "seen", axis=1)
-    for number, (_, _, kernel, stride) in enumerate(LAYERS):
-        names = [parts.constant(f"conv{number}_{part}", weights[f"conv{number}_{part}"]) for part in ("w", "b")]
-        x = parts.node(
-            "Conv", [x, *names], f"conv{number}", kernel_shape=[kernel] * 2, strides=[stride] * 2,
-            pads=[0 if kernel == stride else 1] * 4,
-        )  # fmt: skip
-        x = parts.node("Relu", [x], f"relu{number}")
-    pooled = [parts.node(f"Global{kind}Pool", [x], f"pool_{kind}") for kind in ("Average", "Max")]
-    x = parts.node("Flatten", [parts.node("Concat", pooled, "pooled", axis=1)], "flat")
-    head = [parts.constant(f"head_{part}", weights[f"head_{part}"]) for part in ("w", "b")]
-    parts.node("Gemm", [x, *head], OUTPUT, transB=1)
-    classes = weights["head_b"].size
-    graph = helper.make_graph(
-        parts.nodes,
-        "film_candidates",
-        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", 3, PATCH_PX, PATCH_PX])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", classes])],
-        parts.initializers,
-    )
-    opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="lamella")
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString())
-
-
-def _planes(values: Sequence[float]) -> NDArray[np.float32]:
-    return np.array(values, np.float32).reshape(1, -1, 1, 1)
 
 
 def _torch() -> Any:
@@ -206,7 +170,7 @@ def _trained(
         trunk.append(torch.nn.BatchNorm2d(outward))
         trunk.append(torch.nn.ReLU())
     head = torch.nn.Linear(2 * LAYERS[-1][1], len(class_names()))
-    film, fine = (torch.from_numpy(_planes(values)) for values in (FILM_GREY, FINE_GREY))
+    film, fine = (torch.from_numpy(planes(values)) for values in (FILM_GREY, FINE_GREY))
 
     def logits(images: Any) -> Any:
         change = images.float() - film

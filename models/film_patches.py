@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from line.defect_rows import DefectClass
 from line.model import LineModel
-from models.film_looks import Stamp, Target, stamp
+from models.film_forms import Target
+from models.film_looks import Stamp, stamp
 from models.film_strips import FAMILIES, STRIP_LINES, Family, Film, FilmStyle, drawn_style
 from vision.candidates import CLEAN, patch
 from vision.gates import Gates, learnt_look, limits_for

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from line.bundle import Bundle, InputSpec, OutputSpec, Threshold, open_bundle
 from line.errors import ConfigError
 from models.artificial_defects import damaged
-from models.bundle_writer import BundleDraft, write_bundle
+from models.bundle_writer import BundleDraft, require_place, write_bundle
 from models.coreset import coreset_indices
 from models.evaluate import image_auroc
 from models.model_card import one_class_card
@@ -111,6 +111,7 @@ def train_one_class(
     """
     settings = settings or OneClassSettings()
     backbone = backbone or open_bundle(released(BACKBONE), task="backbone")
+    require_place(out)
     good = list(images)
     if len(good) < SMALLEST_COUNT:
         raise ConfigError(

@@ -37,7 +37,7 @@ DRAWN_STRIPS = 49
 _PAST_UM = 1_000_000
 """A past ends at a whole metre of film."""
 _STACKS_KEPT = 8
-_BELOW_KEPT = 4
+_BELOW_KEPT = 2
 
 
 class FilmPlace(Struct, kw_only=True):

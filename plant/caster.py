@@ -11,6 +11,7 @@ from plant.floor import Floor
 from plant.flow import seconds
 from plant.shifts import NS
 from plant.stock import Batch, FilmRun
+from plant.tags import MIXER_TAGS
 
 SET_UP_S = 3600.0
 """From the shift's beginning until the first film is coated."""
@@ -77,6 +78,7 @@ class Caster:
         self._floor.busy.add("S01")
         batch = self._next_batch()
         engine.record(engine.now_ns, UnitMoved, "S01", unit=batch, kind="batch", phase="entered")
+        self._around.tags.follow(MIXER_TAGS)
         engine.work("S01", cycle_s * float(self._rng.normal(1.0, 0.02)), self, "mixed", batch)
 
     def mixed(self, batch: str) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -39,7 +40,7 @@ NOISE_DN = 2.0
 TABLE_DN, FILM_DN, CATHODE_DN, FRAME_DN = 58.0, 172.0, 27.0, 106.0
 DISC_DN, PLATE_DN = 222.0, 16.0
 _ROLL_PX = 256
-_LAYERS_SEEN = 4
+_LAYERS_SEEN = 2
 """Sheets below the topmost whose rims may still show."""
 _MARGIN_PX = 9
 """Half the width of the window in which an edge is blended: blur, roughness and chips lie within it."""
@@ -165,7 +166,7 @@ def _paint(
     inside_x, edge_x = columns
     inside_y, edge_y = rows
     plane[inside_y, inside_x] = texture[inside_y, inside_x]
-    rims = _rims(sheet, corner, part)
+    rims = _rims(sheet.stack, sheet.layer, corner, part)
     whole = slice(min(inside_y.start, edge_y.start), max(inside_y.stop, edge_y.stop))
     for window_y, window_x in ((whole, edge_x), (edge_y, inside_x)):
         v = np.arange(window_y.start, window_y.stop, dtype=np.float32)[:, None]
@@ -200,9 +201,10 @@ def _split(start: float, step: float, tilt: float, along: int, length: int) -> t
     return None if high <= 0 else (slice(0, low), slice(low, high))
 
 
-def _rims(sheet: PlacedSheet, corner: int, part: str) -> tuple[_Rim, _Rim]:
+@lru_cache(maxsize=64)
+def _rims(stack: str, layer: int, corner: int, part: str) -> tuple[_Rim, _Rim]:
     """The x edge by row and the y edge by column: roughness of mean 0, chips and burr; the same in every picture."""
-    key = hashlib.sha256(f"{sheet.stack}/{sheet.layer}/{corner}/{part}".encode()).digest()
+    key = hashlib.sha256(f"{stack}/{layer}/{corner}/{part}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(key[:8], "big"))
     rough_px = {"film": 0.22, "active": 0.16, "frame": 0.10}[part]
     return _rim(rng, HEIGHT_PX, rough_px, part), _rim(rng, WIDTH_PX, rough_px, part)
@@ -223,19 +225,26 @@ def _rim(rng: np.random.Generator, length: int, rough_px: float, part: str) -> _
 
 
 def _paint_fiducial(plane: Bytes, centre_px: tuple[float, float]) -> None:
-    """A white disc on a black square plate."""
-    reach = math.ceil(FIDUCIAL_PLATE_UM / 2 / PIXEL_UM) + 6
-    left, top = max(0, round(centre_px[0]) - reach), max(0, round(centre_px[1]) - reach)
-    window = slice(top, min(HEIGHT_PX, top + 2 * reach + 1)), slice(left, min(WIDTH_PX, left + 2 * reach + 1))
-    v = np.arange(window[0].start, window[0].stop, dtype=np.float32)[:, None] - np.float32(centre_px[1])
-    u = np.arange(window[1].start, window[1].stop, dtype=np.float32)[None, :] - np.float32(centre_px[0])
-    half = np.float32(FIDUCIAL_PLATE_UM / 2 / PIXEL_UM)
-    plate = _spread(half - np.abs(v)) * _spread(half - np.abs(u))
+    """Lay a white disc on a black square plate on the table."""
+    u, v = math.floor(centre_px[0]), math.floor(centre_px[1])
+    patch = _fiducial(round(centre_px[0] - u, 4), round(centre_px[1] - v, 4))
+    reach = len(patch) // 2
+    top, left = max(0, v - reach), max(0, u - reach)
+    bottom, right = min(HEIGHT_PX, v + reach + 1), min(WIDTH_PX, u + reach + 1)
+    plane[top:bottom, left:right] = patch[top - v + reach : bottom - v + reach, left - u + reach : right - u + reach]
+
+
+@lru_cache(maxsize=64)
+def _fiducial(part_u_px: float, part_v_px: float) -> Bytes:
+    """Disc and plate whose centre lies a fraction of a pixel beyond that of the middle pixel."""
+    half = FIDUCIAL_PLATE_UM / 2 / PIXEL_UM
+    reach = math.ceil(half) + 4
+    place = np.arange(-reach, reach + 1, dtype=np.float32)
+    v, u = place[:, None] - np.float32(part_v_px), place[None, :] - np.float32(part_u_px)
+    plate = _spread(np.float32(half) - np.abs(v)) * _spread(np.float32(half) - np.abs(u))
     disc = _spread(np.float32(FIDUCIAL_DIAMETER_UM / 2 / PIXEL_UM) - np.hypot(u, v))
-    under = plane[window].astype(np.float32)
-    shown = under + plate * (PLATE_DN - under)
-    shown += disc * (DISC_DN - shown)
-    plane[window] = np.rint(shown).astype(np.uint8)
+    shown = TABLE_DN + plate * (PLATE_DN - TABLE_DN)
+    return _bytes(shown + disc * (DISC_DN - shown))
 
 
 def _spread(inside_px: Floats) -> Floats:

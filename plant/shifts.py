@@ -17,13 +17,18 @@ class Shifts:
 
     def __init__(self, calendar: ShiftCalendar) -> None:
         self._calendar = calendar
+        self._latest: tuple[int, int] = (0, 0)
+        """The shift that was asked for last: nearly always the answer to the next question too."""
 
     def interval_at(self, at_ns: int) -> tuple[int, int] | None:
         """Begin and end of the shift that a time lies in; None when nobody is there."""
+        if self._latest[0] <= at_ns < self._latest[1]:
+            return self._latest
         day = datetime.fromtimestamp(at_ns / 1e9, UTC).date()
         for offset in (-1, 0, 1):
             for begin, end in _of_day(self._calendar, day + timedelta(days=offset)):
                 if begin <= at_ns < end:
+                    self._latest = (begin, end)
                     return begin, end
         return None
 

@@ -35,6 +35,10 @@ BATCH_TAGS = ("S01.SolidContent", "S01.MixerTipSpeed", "S01.MixerTorque", "S01.D
 RUN_TAGS = ("S02.WebSpeed", "S02.PumpFlow", "S03.WebSpeed", "S03.PumpFlow", "S05.LineRate", "S06.WebSpeed",
             "S07.WebSpeed", "S08.Speed", "S09.CutSpeed")  # fmt: skip
 """What is 0 while its station does not run."""
+MIXER_TAGS = ("S01.MixerTipSpeed", "S01.MixerTorque", "S01.DegasVacuum")
+"""What the mixer shows while it mixes; between batches it holds what the last one had."""
+_GAUGES = ("S05.ArealMass", "S05.ThicknessDry")
+"""Measured in passing, and therefore with noise; what a part gave is a number in a record."""
 _FILM_DENSITY = 1.822
 _WEEK_S = 7 * 86400.0
 
@@ -124,9 +128,11 @@ class TagField:
             self._fast_ns = at_ns
             sigma = np.where(self._room, 0.0, self._sigma)
             self._fast = _ar1(self._fast, step_s, self._fast_s, sigma, self._fast_rng.standard_normal(len(self.names)))
-        given = ~np.isnan(self.measured)
-        # what a part gave is a number in a record, without noise that goes on
-        values = np.where(given, self.measured, process + self._fast)
+        values = np.where(np.isnan(self.measured), process + self._fast, self.measured)
+        for name in _GAUGES:
+            place = self.index[name]
+            if not np.isnan(self.measured[place]):
+                values[place] += self._fast[place]
         for place, gauge_sigma in self._gauge_sigma.items():
             values[place] += gauge_sigma * self._fast_rng.standard_normal()
         for scenario in active:
@@ -173,6 +179,11 @@ class TagField:
         """Let measured values stand as reported."""
         for name, value in readings.items():
             self.measured[self.index[name]] = value
+
+    def follow(self, names: Iterable[str]) -> None:
+        """Let tags show again what is so, and no longer what was measured."""
+        for name in names:
+            self.measured[self.index[name]] = np.nan
 
     def with_batch(self, process: Values, batch: Mapping[str, float]) -> Values:
         """What is so for film of a batch: its own mixing in place of the mixer's present one."""

@@ -78,7 +78,7 @@ class PlcLink:
         Raises:
             PlcError: lost, stale, or never there.
         """
-        endpoint = self._endpoint()
+        endpoint = await self._endpoint()
         settings = self._site.plc
         async with plc_session(endpoint, self._map.namespace, settings.publish_ms) as session:
             live = await session.watch(self._wanted)
@@ -101,16 +101,18 @@ class PlcLink:
             log.warning("PLC link down: %s", why)
             await self._say("down", why, 0)
 
-    def _endpoint(self) -> str:
+    async def _endpoint(self) -> str:
+        """Where the PLC listens; a simulated one says so in a file once it does."""
         endpoint = self._site.plc.endpoint
         if not endpoint:
             raise PlcError("plc.endpoint is empty; set it to opc.tcp://host:port/path")
-        if endpoint.startswith("file:"):
-            path = Path(endpoint.removeprefix("file:"))
-            if not path.exists():
-                raise PlcError(f"{path}: the simulated line has not said yet where it listens")
-            return path.read_text().strip()
-        return endpoint
+        if not endpoint.startswith("file:"):
+            return endpoint
+        path = Path(endpoint.removeprefix("file:"))
+        while not path.exists():
+            self._service.ready = "waiting for the simulated line"
+            await asyncio.sleep(_LOOK_S)
+        return path.read_text().strip()
 
     async def _opened(self, session: PlcSession, live: Live) -> None:
         self._simulated = await _is_simulated(session, self._line)

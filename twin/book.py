@@ -44,7 +44,7 @@ MODEL = "film-and-steps"
 """What a prediction says made it."""
 MODEL_VERSION = 1
 _ROUNDS = 3
-"""Strengths and early share are fitted in turn; a third round moves neither by a hundredth."""
+"""Strengths and early share are fitted in turn; a fourth round moves neither by a hundredth."""
 
 
 class YieldBook:

@@ -113,7 +113,8 @@ class AnomalyInspector:
         """Only the map, one value per cell; FrameError as for ``inspect``."""
         require_grey(image, self._cell_px)
         answer = mapped(image, lambda tile: self._session.run(tile)[self._output][0], self._cell_px, self._multiple_px)
-        return answer[0]
+        cells: NDArray[np.float32] = answer[0]
+        return cells
 
     def close(self) -> None:
         self._session.close()
@@ -195,9 +196,10 @@ def regions(cells: NDArray[np.float32], cell_px: int, threshold: float, shape: t
         values = np.where(own | (above[rows, columns] == 0), cells[rows, columns], threshold)
         inside = _enlarged(values, cell_px) > threshold
         inside = inside[: shape[0] - rows.start * cell_px, : shape[1] - columns.start * cell_px]
+        if not inside.any():
+            # The peak lies between pixels and just below the threshold at each of them: its cells stand for it.
+            inside = np.kron(own, np.ones((cell_px, cell_px), np.bool_))[: inside.shape[0], : inside.shape[1]]
         ys, xs = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        if not ys.size:
-            continue
         found.append(
             Region(
                 x_px=columns.start * cell_px + int(xs[0]),

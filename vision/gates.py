@@ -26,6 +26,7 @@ from vision.pyramid import (
     STREAK_STRIPS,
     STREAK_WIDTHS,
     Floats,
+    block_means,
     column_profile,
     quarter,
     relative_change,
@@ -38,7 +39,9 @@ log = logging.getLogger(__name__)
 BAND_LINES = 64
 """Lines that are compared with the gates at once; larger bands fall out of the cache (64 to 128 measured best)."""
 
-_SAMPLED_LINES = 320
+_SAMPLED_LINES = 160
+_TAIL_STRIPS = 4
+"""Strips that tails are measured on; the median of four is enough for a quantile."""
 _TAIL_SHARE = (1e-4, 1e-3, 1e-3, 1e-2, 1e-2)
 """Share of values beyond which a tail is compared with a Gaussian: pixels, then each of `SCALES_PX`."""
 _DARKEST_LEVEL = 8.0
@@ -232,7 +235,7 @@ def _columns(strips: Sequence[NDArray[np.uint8]], channel: int) -> tuple[Floats,
     variance = (offset**2 * inside).sum(axis=1) / count
     level = bridged(median + mean, _WIDEST_BUMP_PX, _EDGE_PX)
     spread = np.maximum(_smooth(np.sqrt(variance), 401), 0.3)
-    deviation = np.abs(offset / spread[:, None])
+    deviation = np.abs(offset[::2] / spread[::2, None])
     tail = _tail([deviation], _TAIL_SHARE[0])
     return level, spread, tail
 
@@ -254,11 +257,11 @@ def _scales(planes: Sequence[NDArray[np.uint8]], level: Floats) -> tuple[Floats,
         gain = float(np.median(plane.mean(axis=0, dtype=np.float32) / level))
         change = relative_change(plane, level, gain)
         maps.append(scale_maps(change))
-        profiles.append(widened(column_profile(change)))
+        profiles.append(widened(column_profile(block_means(change))))
     by_scale = list(zip(*maps, strict=True))
     sigma = np.array([np.median([_robust_sigma(image) for image in images]) for images in by_scale], np.float32)
     tail = [
-        _tail([np.abs(image) / size for image in images], share)
+        _tail([np.abs(image) / size for image in images[:_TAIL_STRIPS]], share)
         for images, size, share in zip(by_scale, sigma, _TAIL_SHARE[1:], strict=True)
     ]
     # The level was learnt from these very strips, so that their profiles scatter less than those to come.
@@ -290,16 +293,18 @@ def bridged(level: Floats, widest: int, edge: int) -> Floats:
 
 def _smooth(values: Floats, window: int) -> Floats:
     """Median in coarse steps, then linear: what neighbouring columns share."""
-    step = max(1, window // 8)
+    step = min(max(1, window // 8), values.size)
     blocks = max(1, values.size // step)
-    medians = np.array([np.median(part) for part in np.array_split(values, blocks)], np.float32)
+    medians = np.asarray(np.median(values[: blocks * step].reshape(blocks, step), axis=1), np.float32)
     padded = np.pad(medians, 4, mode="edge")
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, 9), axis=-1).astype(np.float32)
     return np.asarray(cv2.resize(smooth[None], (values.size, 1), interpolation=cv2.INTER_LINEAR)[0], np.float32)
 
 
 def _robust_sigma(values: Floats) -> float:
-    return 1.4826 * float(np.median(np.abs(values - np.median(values)))) + 1e-9
+    # A few thousand values tell a spread to a percent.
+    few = values.ravel()[:: max(1, values.size // 20_000)]
+    return 1.4826 * float(np.median(np.abs(few - np.median(few)))) + 1e-9
 
 
 def _tail(deviations: Sequence[Floats], share: float) -> float:

@@ -75,13 +75,20 @@ def scale_maps(change: Floats) -> tuple[Floats, ...]:
     )
 
 
-def column_profile(change: Floats) -> Floats:
-    """Change of each column of a quarter image without slow changes across the web, shape (columns,).
-
-    The median over blocks of lines of their means: a hole in one block is no line through all of them.
-    """
+def block_means(change: Floats) -> Floats:
+    """Means over 8 blocks of lines of a quarter image, shape (blocks, columns); fewer blocks when there are less lines."""
     blocks = np.array_split(change, min(_BLOCKS, len(change)))
-    means = np.stack([block.mean(axis=0, dtype=np.float32) for block in blocks])
+    return np.stack([block.mean(axis=0, dtype=np.float32) for block in blocks])
+
+
+def column_profile(means: Floats) -> Floats:
+    """Change of each column without slow changes across the web, shape (columns,).
+
+    The median over blocks of lines: a hole in one block is no line through all of them.
+
+    Args:
+        means: as `block_means` gives them.
+    """
     columns = np.asarray(np.median(means, axis=0), np.float32)
     steps = max(1, columns.size // 8)
     decimated = np.asarray(cv2.resize(columns[None], (steps, 1), interpolation=cv2.INTER_AREA), np.float32)[0]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.gates import BAND_LINES, Gates
-from vision.pyramid import QUARTER, Floats, column_profile, quarter, relative_change, scale_maps
+from vision.pyramid import QUARTER, Floats, block_means, column_profile, quarter, relative_change, scale_maps
 from vision.streaks import Line, StreakMemory, lines_along
 
 __all__ = ["CROWDED_FRACTION", "Screened", "Spot", "StreakMemory", "Test", "screened"]
@@ -90,7 +90,8 @@ def screened(planes: NDArray[np.uint8], gates: Gates, memory: StreakMemory, *, m
         relative_change(plane, level, float(factor))
         for plane, level, factor in zip(quarters, gates.look.quarter_level, gain, strict=True)
     )
-    memory.add(np.stack([column_profile(change) for change in changes]))
+    blocks = [block_means(change) for change in changes]
+    memory.add(np.stack([column_profile(means) for means in blocks]), np.stack(blocks))
     lines = lines_along(memory, gates, planes.shape[1])
     memory.held = [(line.start, line.end) for line in lines]
     streaks = [_streak_spot(line, planes.shape[1] // QUARTER * QUARTER) for line in lines]
@@ -138,14 +139,15 @@ def _map_strengths(
     fine, coarse = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.float32)
     for change, sigmas, limits in zip(changes, gates.look.scale_sigma, gates.limits.scale, strict=True):
         flat = change
+        finest = np.float32((sigmas * limits)[:2].min())
         if streaks:
             flat = change.copy()
             for start, end in streaks:
                 beside = slice(max(0, start - _BESIDE_STREAK), end + _BESIDE_STREAK)
                 line = np.median(flat[:, beside], axis=0)
                 flat[:, beside] -= line
-                # A line that comes and goes is still that line: only what differs by more than it does is something else.
-                flat[:, beside] /= 1 + _OWN_CHANGE * np.abs(line) / np.float32(sigmas[0] * limits[0])
+                # A line that comes and goes is still that line: what differs by more than it does is another thing.
+                flat[:, beside] /= 1 + _OWN_CHANGE * np.abs(line) / finest
         for number, (image, sigma, limit) in enumerate(zip(scale_maps(flat), sigmas, limits, strict=True)):
             ratio = np.abs(image)
             ratio *= np.float32(1 / (sigma * limit))

@@ -19,6 +19,8 @@ _STREAKS_COUNT = 24
 _HELD_FRACTION = 0.5
 """Of the limit; a streak that is known goes on until it falls below this."""
 _PRESENT_FRACTION = 0.4
+_SHOWN_FRACTION = 0.75
+"""Of a strip's blocks that a line must show in; what is shorter is a spot like any other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +46,34 @@ class StreakMemory:
 
     def __init__(self) -> None:
         self._profiles: deque[Floats] = deque(maxlen=max(STREAK_STRIPS))
+        self._blocks: Floats = np.empty((0, 0, 0), np.float32)
         self.held: list[tuple[int, int]] = []
         """Quarter columns of streaks found in the strip before."""
 
-    def add(self, profiles: Floats) -> None:
-        """Take in the profiles of a strip, shape (channels, quarter columns)."""
+    def add(self, profiles: Floats, blocks: Floats) -> None:
+        """Take in a strip.
+
+        Args:
+            profiles: shape (channels, quarter columns).
+            blocks: means over blocks of its lines, shape (channels, blocks, quarter columns).
+        """
         self._profiles.append(profiles)
+        self._blocks = blocks
+
+    def shown_fraction(self, channel: int, start: int, end: int, height: float) -> float:
+        """Share of the latest strip's blocks in which columns change by a good part of a height.
+
+        Against the columns beside them, as wide again, so that slow changes across the web do not count.
+        """
+        blocks = self._blocks[channel]
+        width = max(end - start, 4)
+        beside = np.concatenate(
+            (blocks[:, max(0, start - 2 * width) : max(0, start - width)], blocks[:, end + width : end + 2 * width]),
+            axis=1,
+        )
+        around = np.median(beside, axis=1) if beside.shape[1] else 0.0
+        shown = (blocks[:, start:end].mean(axis=1) - around) * np.sign(height)
+        return float(np.mean(shown > _PRESENT_FRACTION * abs(height)))
 
     def mean(self, count: int) -> Floats | None:
         """Over the latest `count` strips; None while there are fewer."""
@@ -135,9 +159,12 @@ def _peaks(
         middle = near.start + int(np.argmax(np.abs(profile[near])))
         height = profile[middle]
         start, end = _run(profile * np.sign(height) > abs(height) / 2, middle)
+        wanted[max(0, min(start, peak) - 2 * reach) : max(end, peak) + 2 * reach] = 0
+        # A line too faint for one strip is too faint for a block of it.
+        if strips == 1 and memory.shown_fraction(channel, start, end, float(height)) < _SHOWN_FRACTION:
+            continue
         count = min(memory.began(channel, start, end), max(STREAK_STRIPS)) if strips > 1 else 1
         lines.append(Line(start=start, end=end, strength=strength, strips_count=count))
-        wanted[max(0, min(start, peak) - 2 * reach) : max(end, peak) + 2 * reach] = 0
     return lines
 
 

@@ -112,10 +112,11 @@ async def forecast(twin: NamedDependency[Twin]) -> YieldView:
     return await twin.ask(AskYield(), YieldView)
 
 
-@get("/api/v1/defects/{defect:str}", tags=["defects"])
+@get("/api/v1/defects/{defect:path}", tags=["defects"])
 async def defect(twin: NamedDependency[Twin], defect: FromPath[str]) -> DefectView:
     """One defect and the cells it is in."""
-    return await twin.ask(AskDefect(defect=defect), DefectView)
+    # A defect is named after its roll, with slashes, which a server unquotes before it looks for the handler.
+    return await twin.ask(AskDefect(defect=defect.removeprefix("/")), DefectView)
 
 
 @get("/api/v1/trends/{tag:str}", tags=["trends"])

@@ -10,10 +10,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from lamella.web.channels import Channel, Watcher
+from lamella.web.kinds import HEARD, KINDS, Kind, kind_of
 from lamella.web.notices import notice_of, touched
 from lamella.web.outside import Json, JsonObject, outside, outside_object
 from lamella.web.twin import Twin
@@ -22,23 +21,7 @@ from line.bus import Bus
 from line.errors import LamellaError, LinkError, MessageError, NotFoundError
 from line.events import AnyEvent, Heartbeat, LinkState, ServiceState, StationState
 from line.ids import iso
-from line.queries import (
-    Answer,
-    AskCell,
-    AskCells,
-    AskLine,
-    AskRoll,
-    AskRolls,
-    AskYield,
-    CellsView,
-    CellView,
-    Freshness,
-    LineView,
-    Question,
-    RollsView,
-    RollView,
-    YieldView,
-)
+from line.queries import Answer, Freshness, LineView
 from line.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -52,33 +35,6 @@ _ASK_GAP_S = 0.5
 _KEPT_EVENTS = 200
 _SPEED_WINDOW_S = 12.0
 
-HEARD = (
-    events.StationState, events.LinkState, events.ServiceState, events.Heartbeat,
-    events.FilmDefect, events.RollStarted, events.RollEnded, events.LayerPlaced, events.CellMade, events.CellTested,
-    events.CellPredicted, events.YieldForecast, events.ForecastScored,
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
-    """How a kind of channel is filled."""
-
-    question: Callable[[str], Question]
-    answer: type[Answer]
-    lists: dict[str, str]
-    period_s: float
-
-
-_KINDS = {
-    "line": _Kind(question=lambda _: AskLine(), answer=LineView, lists={"stations": "code"}, period_s=1.0),
-    "rolls": _Kind(question=lambda _: AskRolls(), answer=RollsView, lists={"rolls": "roll"}, period_s=3.0),
-    "roll": _Kind(question=lambda name: AskRoll(roll=name), answer=RollView, lists={"defects": "defect"}, period_s=3.0),
-    "cells": _Kind(question=lambda _: AskCells(limit=500), answer=CellsView, lists={"cells": "unit"}, period_s=3.0),
-    "cell": _Kind(question=lambda name: AskCell(unit=name), answer=CellView, lists={}, period_s=3.0),
-    "yield": _Kind(question=lambda _: AskYield(), answer=YieldView, lists={}, period_s=5.0),
-}
-_NAMED = frozenset({"roll", "cell"})
-
 
 class Hub:
     """All channels of one console."""
@@ -88,7 +44,7 @@ class Hub:
         self._topics = topics
         self._twin = twin
         self._channels = {"events": Channel("events", {"events": "id"}, {"events": _KEPT_EVENTS}, {"events": []})}
-        self._line = self._channels["line"] = Channel("line", _KINDS["line"].lists)
+        self._line = self._channels["line"] = Channel("line", KINDS["line"].lists)
         self._touched: dict[str, asyncio.Event] = {}
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._group = asyncio.TaskGroup()
@@ -136,12 +92,9 @@ class Hub:
         Raises:
             NotFoundError: no channel has such a name.
         """
-        kind, _, thing = name.partition(":")
         if name not in self._channels:
-            if kind not in _KINDS or (kind in _NAMED) != bool(thing):
-                known = ", ".join(f"{each}:<id>" if each in _NAMED else each for each in ("events", *_KINDS))
-                raise NotFoundError(f"channel {name!r} is not known; known: {known}")
-            self._channels[name] = Channel(name, _KINDS[kind].lists)
+            kind, _ = kind_of(name)
+            self._channels[name] = Channel(name, kind.lists)
             self._follow(name)
         watcher.watch(self._channels[name])
 
@@ -249,13 +202,12 @@ class Hub:
 
     def _follow(self, name: str) -> None:
         """Keep a channel filled from now on; pages that come before we run, or while we stop, change nothing."""
-        kind, _, thing = name.partition(":")
-        if self._running and kind in _KINDS:
+        if self._running and name != "events":
             self._touched[name] = asyncio.Event()
-            asking = self._ask(self._channels[name], _KINDS[kind], thing)
+            asking = self._ask(self._channels[name], *kind_of(name))
             self._followers[name] = self._group.create_task(asking, name=f"console asks {name}")
 
-    async def _ask(self, channel: Channel, kind: _Kind, thing: str) -> None:
+    async def _ask(self, channel: Channel, kind: Kind, thing: str) -> None:
         """Keep a channel filled: ask at its period, sooner when it was touched, more seldom while nothing changes."""
         touch = self._touched[channel.name]
         period_s = kind.period_s

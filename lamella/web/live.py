@@ -21,6 +21,7 @@ from lamella.web.channels import Watcher
 from lamella.web.hub import Hub
 from line.errors import NotFoundError
 
+PACE_S = 0.05
 CHANNELS_LIMIT = 16
 """Channels that one page may watch."""
 
@@ -57,6 +58,8 @@ async def _send(socket: WebSocket[None, None, State], watcher: Watcher, woken: a
         woken.clear()
         for message in watcher.take():
             await socket.send_data(message, mode="text")
+        # What comes meanwhile goes out as one message: a page cannot show more pictures a second anyway.
+        await asyncio.sleep(PACE_S)
 
 
 def _wish(hub: Hub, watcher: Watcher, text: str | bytes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote_plus
+
 from lamella.web.outside import Json, JsonObject
 from line import events
 from line.events import AnyEvent, LinkState, ServiceState, StationState
@@ -11,7 +13,7 @@ from line.ids import iso
 def notice_of(event: AnyEvent, known: str | None) -> JsonObject | None:
     """What the list of events says, or None when the event is not worth a line.
 
-    The text is made in the browser from `what` and `with`; `link` is the page that shows more.
+    The text is made in the browser from `what` and `with`; `page` is the page that shows more.
 
     Args:
         known: the state that the thing of a state event was in before; None when nothing was known.
@@ -30,24 +32,24 @@ def notice_of(event: AnyEvent, known: str | None) -> JsonObject | None:
                 return None
             return _notice(event, "service", service=event.service, state=event.state)
         case events.FilmDefect(verdict="reject", revision=1):
-            link = f"/rolls/{event.roll}?defect={event.defect}"
+            page = f"/rolls/{event.roll}?defect={quote_plus(event.defect)}"
             where = {"md_m": event.md_start_um / 1e6, "lane": event.lane, "size_um": event.size_um}
-            return _notice(event, "killer", link=link, roll=event.roll, kind=event.kind, **where)
+            return _notice(event, "killer", page=page, roll=event.roll, kind=event.kind, **where)
         case events.RollStarted():
-            return _notice(event, "roll_started", link=f"/rolls/{event.roll}", roll=event.roll, web=event.web)
+            return _notice(event, "roll_started", page=f"/rolls/{event.roll}", roll=event.roll, web=event.web)
         case events.RollEnded():
             length_m = event.length_um / 1e6
-            return _notice(event, "roll_ended", link=f"/rolls/{event.roll}", roll=event.roll, length_m=length_m)
+            return _notice(event, "roll_ended", page=f"/rolls/{event.roll}", roll=event.roll, length_m=length_m)
         case events.CellMade():
-            return _notice(event, "cell_made", link=f"/cells/{event.cell}", cell=event.cell, stack=event.stack)
+            return _notice(event, "cell_made", page=f"/cells/{event.cell}", cell=event.cell, stack=event.stack)
         case events.CellTested():
             what = "cell_passed" if event.passed else "cell_failed"
             codes = ", ".join(event.fail_codes)
-            return _notice(event, what, link=f"/cells/{event.cell}", cell=event.cell, grade=event.grade, codes=codes)
+            return _notice(event, what, page=f"/cells/{event.cell}", cell=event.cell, grade=event.grade, codes=codes)
         case events.ForecastScored():
             what = "forecast_inside" if event.inside else "forecast_outside"
             counts = {"cells": event.cells_count, "passed": event.passed_count}
-            return _notice(event, what, link="/yield", forecast=event.forecast, **counts)
+            return _notice(event, what, page="/yield", forecast=event.forecast, **counts)
         case _:
             return None
 
@@ -71,5 +73,5 @@ def touched(event: AnyEvent) -> tuple[str, ...]:
             return ()
 
 
-def _notice(event: AnyEvent, what: str, *, link: str = "", **values: Json) -> JsonObject:
-    return {"id": event.id, "at": iso(event.at_ns), "what": what, "with": values, "link": link}
+def _notice(event: AnyEvent, what: str, *, page: str = "", **values: Json) -> JsonObject:
+    return {"id": event.id, "at": iso(event.at_ns), "what": what, "with": values, "page": page}

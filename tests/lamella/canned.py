@@ -63,7 +63,7 @@ HOUR_NS = 3_600_000_000_000
 ROLL = "FR-261124-1-003"
 CELL = "C-261124-0421"
 STACK = "K-261124-0421"
-KILLER = "d-0007"
+KILLER = f"{ROLL}/0007"
 MODEL = ModelRef(name="film-candidates", version=3, digest="5c65ab26" + "0" * 56)
 STREAK_CD_UM = 112_000
 
@@ -100,7 +100,8 @@ def film_defect(
     """One defect of the film."""
     half = round(size_um / 2)
     return FilmDefect(
-        at_ns=NOW_NS, simulated=True, id=f"e-{number:04d}", source="vision@test", seq=number, defect=f"d-{number:04d}",
+        at_ns=NOW_NS, simulated=True, id=f"e-{number:04d}", source="vision@test", seq=number,
+        defect=f"{roll}/{number:04d}",
         roll=roll, station="S05", camera="fins-1", lane=1 if cd_um < 150_000 else 2, kind=kind, score=0.91,
         md_start_um=md_um - half, md_end_um=md_um + max(half, length_um), cd_start_um=cd_um - half,
         cd_end_um=cd_um + half, size_um=size_um, size_uncertainty_um=14.0, position_uncertainty_um=60.0,

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -35,7 +36,7 @@ PATHS = {
     "/api/v1/cells": "CellsView",
     f"/api/v1/cells/{CELL}": "CellView",
     "/api/v1/yield": "YieldView",
-    f"/api/v1/defects/{KILLER}": "DefectView",
+    f"/api/v1/defects/{quote(KILLER, safe='')}": "DefectView",
     f"/api/v1/trends/S03.WebSpeed?from_ns={NOW_NS}&to_ns={NOW_NS + 60_000_000_000}": "TrendView",
 }
 

@@ -76,7 +76,7 @@ async def test_a_defect_is_on_the_page_long_before_the_twin_is_asked_again(rig: 
     await rig.say(film_defect(901, verdict="reject"))
     delta = await heard(page, lambda message: "defects" in message.get("add", {}))
     assert time.monotonic() - began < 0.5
-    assert [each["defect"] for each in delta["add"]["defects"]] == ["d-0901"]
+    assert [each["defect"] for each in delta["add"]["defects"]] == [f"{ROLL}/0901"]
 
 
 async def test_a_station_state_is_on_the_page_at_once(rig: Rig, page: ClientConnection) -> None:
@@ -101,7 +101,7 @@ async def test_events_worth_a_line_are_told_with_a_link(rig: Rig, page: ClientCo
     while len(found) < 2:
         delta = await heard(page, is_a("delta", "events"))
         found += [each for each in delta["add"]["events"] if each["what"] in {"roll_started", "cell_made"}]
-    assert [each["link"] for each in found] == [f"/rolls/{ROLL}", f"/cells/{CELL}"]
+    assert [each["page"] for each in found] == [f"/rolls/{ROLL}", f"/cells/{CELL}"]
 
 
 async def test_the_heartbeat_says_plant_time_age_and_that_it_is_simulated(page: ClientConnection) -> None:
@@ -159,3 +159,17 @@ async def test_a_page_that_unsubscribes_hears_no_more_of_the_channel(rig: Rig, p
     await rig.say(film_defect(902))
     with pytest.raises(TimeoutError):
         await heard(page, is_a("delta", f"roll:{ROLL}"), 1.5)
+
+
+async def test_a_link_that_changes_is_told_without_a_page_of_its_own(rig: Rig, page: ClientConnection) -> None:
+    await say(page, "sub", "events")
+    await heard(page, is_a("snapshot", "events"))
+    await rig.say(LinkState(at_ns=NOW_NS, link="opcua", endpoint="opc.tcp://x", state="up"), "plc@test")
+    await rig.say(LinkState(at_ns=NOW_NS, link="opcua", endpoint="opc.tcp://x", state="stale"), "plc@test")
+
+    def links(message: dict[str, Any]) -> list[dict[str, Any]]:
+        return [each for each in message.get("add", {}).get("events", []) if each["what"] == "link"]
+
+    (event,) = links(await heard(page, links))
+    assert event["with"] == {"link": "opcua", "state": "stale", "detail": ""}
+    assert event["page"] == ""

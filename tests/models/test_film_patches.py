@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from line.model import load_line
-from models.film_looks import Target, stamp
+from models.film_forms import Target
+from models.film_looks import stamp
 from models.film_patches import (
     LEARNT_STRIPS,
     PIXEL_UM,

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.film_pod import ClassDetection, Detection, card_section, curves
+from models.detection_study import ClassDetection, Detection
+from models.film_pod import card_section, curves
 
 
 def detection(kind: str, hits: int) -> ClassDetection:

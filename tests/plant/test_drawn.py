@@ -23,8 +23,8 @@ M = 1_000_000
 
 def flaw_of(number: int, **changes: object) -> Flaw:
     flaw = Flaw(
-        flaw=f"R/f{number}", roll="R", kind="AGG", md_um=500_000, cd_um=100_000, size_um=200.0, length_um=200.0, width_um=200.0,
-        depth_fraction=0.3, angle_rad=0.0, born_ns=0, killer=False,
+        flaw=f"R/f{number}", roll="R", kind="AGG", md_um=500_000, cd_um=100_000, size_um=200.0, length_um=200.0,
+        width_um=200.0, depth_fraction=0.3, angle_rad=0.0, born_ns=0, killer=False,
     )  # fmt: skip
     return replace(flaw, **changes)  # type: ignore[arg-type]
 
@@ -176,8 +176,8 @@ def test_an_aged_lamp_gives_seven_times_the_false_alarms_and_finds_less(line: Li
 def placed(layer: int, **changes: object) -> PlacedSheet:
     cathode = layer % 2 == 0
     sheet = PlacedSheet(
-        stack="ST", layer=layer, kind="cathode" if cathode else "laminate", offset_x_um=0.0, offset_y_um=0.0, rotation_urad=0.0,
-        size_x_um=140_000.0 if cathode else 142_000.0, size_y_um=100_000.0 if cathode else 102_000.0,
+        stack="ST", layer=layer, kind="cathode" if cathode else "laminate", offset_x_um=0.0, offset_y_um=0.0,
+        rotation_urad=0.0, size_x_um=140_000.0 if cathode else 142_000.0, size_y_um=100_000.0 if cathode else 102_000.0,
         frame_x_um=142_000.0, frame_y_um=102_000.0,
     )  # fmt: skip
     return replace(sheet, **changes)  # type: ignore[arg-type]

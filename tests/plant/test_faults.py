@@ -14,8 +14,9 @@ from line.model import LineModel
 from plant.cells import CellFate
 from plant.drawn import FilmDrawer, LayerDrawer
 from plant.scenario import load_scenario
+from plant.stock import LaminateRoll
 from plant.truth import CellTruth
-from plant.truth_types import Flaw
+from plant.truth_types import Flaw, PlacedSheet
 from plant.world import World
 
 H = 3600 * 10**9
@@ -78,10 +79,10 @@ def test_f01_is_one_streak_at_cd_112_mm_from_the_fault_on_and_thins_the_film_the
 
 def test_f01_kills_more_cells(struck: Callable[..., World]) -> None:
     killed = {
-        name: [record.cause for record in struck(name, 50).take_truth() if isinstance(record, CellTruth)].count("film")
+        name: [record.cause for record in struck(name, 34).take_truth() if isinstance(record, CellTruth)].count("film")
         for name in (None, "F01")
     }
-    assert killed["F01"] >= killed[None] + 5
+    assert killed["F01"] >= killed[None] + 4
 
 
 @pytest.mark.parametrize(("name", "kind", "factor"), [("F02", "AGG", 8), ("F04", "CRK", 6), ("F06", "SCR", 20)])
@@ -94,13 +95,13 @@ def test_a_fault_raises_the_rate_of_its_class_as_published(
 
 
 def test_f03_spoils_the_next_batch_and_not_the_one_in_the_tank(struck: Callable[..., World]) -> None:
-    world = struck("F03", 60)
+    world = struck("F03", 34)
     rates = []
     for roll, _ in world.film_passed():
         bubbles = [flaw for flaw in world.flaws_between(roll, 0, 10**8) if flaw.kind == "BUB"]
         rates.append((world._caster.rolls[roll].batch, len(bubbles) / 30))
     first = [rate for batch, rate in rates if batch == "B-0001"]
-    later = [rate for batch, rate in rates if batch not in {"B-0001", "B-0002"}]
+    later = [rate for batch, rate in rates if batch != "B-0001"]
     assert np.mean(first) < 1.2
     assert later and np.mean(later) > 5
 
@@ -120,26 +121,32 @@ def test_f05_leaves_a_dose_in_what_lay_open_and_raises_its_resistance(
     assert resistance[True] > 1.05 * resistance[False]
 
 
-def test_f09_lets_sheets_slip_five_times_as_often(struck: Callable[..., World]) -> None:
-    slips = {}
-    for name in (None, "F09"):
-        placed = struck(name, 120).take_placements()
-        slips[name] = np.mean([sheet.slipped for _, sheet in placed])
-    assert slips[None] == pytest.approx(0.003, abs=0.0015)
-    assert slips["F09"] == pytest.approx(0.0149, abs=0.004)
+@pytest.fixture(scope="module")
+def nominal(world_of: WorldOf, opens_ns: int) -> list[tuple[int, PlacedSheet]]:
+    """Every layer that a published line places in six shifts."""
+    world = world_of()
+    world.advance(opens_ns + 24 * 8 * H)
+    return world.take_placements()
+
+
+def test_f09_lets_sheets_slip_five_times_as_often(
+    struck: Callable[..., World], nominal: list[tuple[int, PlacedSheet]]
+) -> None:
+    weak = struck("F09", 72).take_placements()
+    assert np.mean([sheet.slipped for _, sheet in nominal]) == pytest.approx(0.003, abs=0.0015)
+    assert np.mean([sheet.slipped for _, sheet in weak]) == pytest.approx(0.0149, abs=0.006)
 
 
 def test_about_2_of_100_stacks_lie_outside_the_overhang_limits_nominally(
-    struck: Callable[..., World], line: LineModel
+    nominal: list[tuple[int, PlacedSheet]], line: LineModel
 ) -> None:
-    world = struck(None, 24 * 11)
     drawer = LayerDrawer(line, seed=1)
     verdicts: dict[str, set[str]] = {}
-    for at_ns, sheet in world.take_placements():
+    for at_ns, sheet in nominal:
         verdicts.setdefault(sheet.stack, set()).add(drawer.layer(sheet, at_ns, {}).verdict)
     share = np.mean(["reject" in found for found in verdicts.values()])
-    assert len(verdicts) > 300
-    assert 0.005 < share < 0.05
+    assert len(verdicts) > 250
+    assert 0.003 < share < 0.05
 
 
 def test_f10_moves_the_readings_of_one_corner_only(struck: Callable[..., World]) -> None:
@@ -148,7 +155,7 @@ def test_f10_moves_the_readings_of_one_corner_only(struck: Callable[..., World])
 
 
 def test_f11_leaves_more_pores_and_so_more_resistance(struck: Callable[..., World]) -> None:
-    nominal, weak = (np.mean([fate.dcir_mohm for fate in fates_of(struck(name, 50))]) for name in (None, "F11"))
+    nominal, weak = (np.mean([fate.dcir_mohm for fate in fates_of(struck(name, 32))]) for name in (None, "F11"))
     assert weak / nominal == pytest.approx(1.012, abs=0.006)
 
 
@@ -172,7 +179,7 @@ def test_f15_flips_the_film_under_an_unchanged_record(struck: Callable[..., Worl
     faces, records = {}, {}
     for name in (None, "F15"):
         world = struck(name, 30)
-        web = next(row.web for row in world._web._floor.cutting.values() if hasattr(row.web, "faces"))
+        web = next(row.web for row in world._web._floor.cutting.values() if isinstance(row.web, LaminateRoll))
         faces[name] = web.faces["top"].film_um(10_000_000, 10_000_001)[0][0]
         records[name] = [event.segments for event in world.take_material() if isinstance(event, WebMapped)]
     assert records[None][:3] == records["F15"][:3]
@@ -181,7 +188,7 @@ def test_f15_flips_the_film_under_an_unchanged_record(struck: Callable[..., Worl
 
 def test_f16_takes_half_a_metre_out_that_no_record_knows(struck: Callable[..., World]) -> None:
     world = struck("F16", 30)
-    web = next(row.web for row in world._web._floor.cutting.values() if hasattr(row.web, "faces"))
+    web = next(row.web for row in world._web._floor.cutting.values() if isinstance(row.web, LaminateRoll))
     face = web.faces["top"]
     near, far = face.film_um(1_000_000, 1_000_001)[0][0], face.film_um(90_000_000, 90_000_001)[0][0]
     assert near == pytest.approx(99_000_000, abs=5)

@@ -20,6 +20,20 @@ KM_UM = 1_000_000_000
 STEP_UM = 1_000_000
 
 
+def locus_of(defect: str, cd_um: int, *, size_um: float | None = None, period_um: float | None = None) -> Locus:
+    """A place where a fault makes its flaws; one without a period is a line."""
+    return Locus(
+        defect=defect,
+        cd_um=cd_um,
+        share=1.0,
+        persistent=period_um is None,
+        size_um=size_um,
+        period_um=period_um,
+        mass_fraction=-0.08,
+        cause="fault",
+    )
+
+
 @pytest.fixture(scope="module")
 def process(line: LineModel) -> FilmProcess:
     return FilmProcess(line, drawn_hidden(line, 0))
@@ -151,18 +165,9 @@ def test_the_driver_matrix_is_the_published_one_at_seed_0(line: LineModel, proce
 
 
 def test_a_persistent_line_lies_at_one_place_without_a_gap(process: FilmProcess) -> None:
-    locus = Locus(
-        defect="STR",
-        cd_um=112_000,
-        share=1.0,
-        persistent=True,
-        size_um=500.0,
-        period_um=None,
-        mass_fraction=-0.08,
-        cause="F01",
-    )
+    locus = locus_of("STR", 112_000, size_um=500.0)
     roll = coated(process, length_um=100_000_000, loci_at=lambda um: (locus,) if um >= 30_000_000 else ())
-    pieces = sorted((flaw for flaw in roll.flaws if flaw.cause == "F01"), key=lambda flaw: flaw.md_um)
+    pieces = sorted((flaw for flaw in roll.flaws if flaw.cause == "fault"), key=lambda flaw: flaw.md_um)
     assert {flaw.cd_um for flaw in pieces} == {112_000}
     for before, later in itertools.pairwise(pieces):
         assert before.md_um + before.length_um / 2 >= later.md_um - later.length_um / 2
@@ -172,20 +177,11 @@ def test_a_persistent_line_lies_at_one_place_without_a_gap(process: FilmProcess)
 
 def test_a_stuck_roller_scratches_once_a_turn_at_its_place(process: FilmProcess) -> None:
     period_um = np.pi * 80_000
-    locus = Locus(
-        defect="SCR",
-        cd_um=40_000,
-        share=1.0,
-        persistent=False,
-        size_um=None,
-        period_um=period_um,
-        mass_fraction=0.0,
-        cause="F06",
-    )
+    locus = locus_of("SCR", 40_000, period_um=period_um)
     z = np.zeros(len(process.variables))
     z[process.variables.index("event.idler_stuck")] = 1.0
     roll = coated(process, z_at=lambda _: z, loci_at=lambda _: (locus,))
-    scratches = [flaw for flaw in roll.flaws if flaw.cause == "F06"]
+    scratches = [flaw for flaw in roll.flaws if flaw.cause == "fault"]
     assert len(scratches) > 200
     assert np.std([flaw.cd_um for flaw in scratches]) < 500
     phase = np.array([flaw.md_um for flaw in scratches]) / period_um

@@ -21,7 +21,7 @@ def test_seed_0_is_the_line_as_published(line: LineModel) -> None:
     assert {row.code: row.rate_per_m2 for row in hidden.defects} == {
         row.code: row.rate_per_m2 for row in line.defects if row.measured_as == "event"
     }
-    assert hidden.lies == hidden.causes == hidden.wanders == hidden.unnamed() == ()
+    assert not any((hidden.lies, hidden.causes, hidden.wanders, hidden.unnamed()))
     assert drawn_episodes(hidden, 10) == ()
 
 
@@ -31,9 +31,8 @@ def test_the_same_number_gives_the_same_line(line: LineModel) -> None:
 
 
 def test_another_number_gives_other_strengths_and_another_structure(line: LineModel) -> None:
-    assert {link.beta for link in drawn_hidden(line, 1).links} & {
-        link.beta for link in drawn_hidden(line, 2).links
-    } <= {0.6}
+    one, other = ({link.beta for link in drawn_hidden(line, seed).links if link.published} for seed in (1, 2))
+    assert not one & other
     assert links_of(line, 1) != links_of(line, 2)
 
 

@@ -9,7 +9,7 @@ import pytest
 from line.config import Site, TwinSettings
 from line.events import TagSample
 from line.model import LineModel
-from line.service import open_service
+from line.service import Service, open_service
 from twin import samples
 from twin.historian import open_embedded
 from twin.influx import open_influx
@@ -30,6 +30,21 @@ def made(count: int) -> tuple[TagSample, ...]:
     return tuple(TagSample(TAG, float(number), "good", number) for number in range(count))
 
 
+async def kept(keeper: SampleKeeper, service: Service, counter: str, wanted: int) -> None:
+    """Run the keeper's loop until a counter has come so far."""
+    task = asyncio.create_task(keeper.keep())
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                if service.counters.get(counter, 0) >= wanted:
+                    return
+                await asyncio.sleep(0.02)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
 async def test_when_the_historian_is_away_the_newest_samples_wait_and_the_others_are_counted(
     site: Site, line: LineModel
 ) -> None:
@@ -37,12 +52,7 @@ async def test_when_the_historian_is_away_the_newest_samples_wait_and_the_others
     async with open_service("twin", site) as service, open_influx(away) as historian:
         keeper = SampleKeeper(service, historian, LineState(line))
         keeper.take(made(15))
-        task = asyncio.create_task(keeper.keep())
-        while service.counters.get("historian_errors_total", 0) < 2:
-            await asyncio.sleep(0.02)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await kept(keeper, service, "historian_errors_total", 2)
         assert service.counters["historian_samples_lost_total"] == 5
         assert "historian_samples_total" not in service.counters
 
@@ -54,11 +64,6 @@ async def test_what_was_written_is_recalled_as_the_latest_value_of_its_tag(
     async with open_service("twin", site) as service, open_embedded(tmp_path / "tags.sqlite") as historian:
         keeper = SampleKeeper(service, historian, state)
         keeper.take(made(7))
-        task = asyncio.create_task(keeper.keep())
-        while service.counters.get("historian_samples_total", 0) < 7:
-            await asyncio.sleep(0.02)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await kept(keeper, service, "historian_samples_total", 7)
         await keeper.recall()
     assert state.tags[TAG] == made(7)[-1]

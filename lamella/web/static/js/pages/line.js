@@ -71,9 +71,13 @@ function Tile({ station }) {
     </li>`;
 }
 
+const inspected_um = (roll) => roll.uninspected.reduce((rest, span) => rest - (span.end_um - span.start_um), roll.length_um);
+
+const withoutStation = (tag) => tag.split(".").pop();
+
 /** The first abnormal tag without its station, and how many more there are. */
 function tagsOff(tags) {
-  const first = tags[0].split(".").pop();
+  const first = withoutStation(tags[0]);
   return tags.length > 1 ? t("tile.more_tags", { tag: first, more: tags.length - 1 }) : first;
 }
 
@@ -88,8 +92,8 @@ function CurrentRoll({ line }) {
           <${RollMap} roll=${roll} table=${table} view=${fitted(Math.max(roll.length_um, 1e6))} height=${142} compact
             onSelect=${(defect) => go(rollAddress(roll.roll, defect ? { defect } : {}))} />
           <div class="figures">
-            <span><b data-testid="coated">${metres(line.coated_um, 1)}</b> ${t("roll.coated")}</span>
-            <span><b>${metres(line.inspected_um, 1)}</b> ${t("roll.inspected")}</span>
+            <span><b data-testid="coated">${metres(roll.length_um, 1)}</b> ${t("roll.coated")}</span>
+            <span><b>${metres(inspected_um(roll), 1)}</b> ${t("roll.inspected")}</span>
             <span><b data-testid="defects-count">${number(table.rows.length)}</b> ${t("roll.defects", { count: table.rows.length })}</span>
             <span><b>${number(table.killers.length)}</b> ${t("roll.killers")}</span>
             <span class="cut"><b>${number(roll.streaks.length)}</b> ${t("roll.streaks", { count: roll.streaks.length })}${roll.streaks.length ? `: ${roll.streaks.map((span) => span.label).join("; ")}` : ""}</span>
@@ -124,7 +128,7 @@ function Forecast({ line }) {
 function Abnormal({ line }) {
   const rows = line.stations.flatMap((station) => {
     const priority = statePriority(station.state?.state);
-    const found = station.abnormal_tags.map((tag) => ({ station, priority: 2, text: t("abnormal.tag", { tag }) }));
+    const found = station.abnormal_tags.map((tag) => ({ station, priority: 2, text: t("abnormal.tag", { tag: withoutStation(tag) }) }));
     if (priority) {
       const reason = station.state.stop_reason ? `: ${station.state.stop_reason}` : "";
       found.push({ station, priority, text: `${station.state.state.toUpperCase()}${reason}` });
@@ -164,7 +168,7 @@ function Sentence({ event }) {
   if (values.length_m !== undefined) values.length_m = number(values.length_m, 1);
   const key = `event.${event.what}`;
   const text = has(key) ? t(key, values) : event.what;
-  return event.link ? html`<a href=${event.link}>${text}</a>` : html`<span>${text}</span>`;
+  return event.page ? html`<a href=${event.page}>${text}</a>` : html`<span>${text}</span>`;
 }
 
 function Services({ line }) {

@@ -17,7 +17,7 @@ import { route, setQuery } from "../router.js";
 const mapHeight = () => Math.round(Math.min(560, Math.max(260, innerHeight - 490)));
 
 /** The window in the address, in metres, or null for the whole roll. */
-function asked() {
+function addressed() {
   const from = Number.parseFloat(route.value.query.get("from") ?? "");
   const to = Number.parseFloat(route.value.query.get("to") ?? "");
   return to > from ? { from: 1e6 * from, to: 1e6 * to } : null;
@@ -28,7 +28,7 @@ const byFactor = (factor) => (now) => zoomed(now, factor, (now.from + now.to) / 
 
 export function RollPage({ roll: name }) {
   const roll = useChannel(`roll:${name}`);
-  const [wanted, setWanted] = useState(asked);
+  const [wanted, setWanted] = useState(addressed);
   const selected = route.value.query.get("defect");
   const table = useMemo(() => new DefectTable(roll?.defects ?? []), [roll?.defects]);
   const length_um = roll?.length_um ?? 0;
@@ -39,7 +39,10 @@ export function RollPage({ roll: name }) {
   latest.current = view;
   const look = useCallback(
     (change) => {
-      const next = change && inside(typeof change === "function" ? change(latest.current) : change, length_um);
+      const asked = typeof change === "function" ? change(latest.current) : change;
+      // A window that need not move stays what it was: the whole of a roll that grows, for one.
+      if (asked === latest.current) return;
+      const next = asked && inside(asked, length_um);
       latest.current = next ?? fitted(length_um);
       setWanted(next);
     },

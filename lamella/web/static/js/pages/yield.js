@@ -33,7 +33,7 @@ function Now({ forecast }) {
           <${Interval} value=${forecast.expected_fraction} low=${forecast.low_fraction} high=${forecast.high_fraction}
             from=${barStart(forecast.low_fraction)} label=${t("yield.forecast")} />
           <dl class="facts">
-            <dt>${t("yield.scope")}</dt><dd>${t(`scope.${forecast.scope}`)} ${forecast.name}</dd>
+            <dt>${t("yield.scope")}</dt><dd>${t(`scope.${forecast.scope}`)}: ${forecast.name}</dd>
             <dt>${t("yield.cells")}</dt><dd>${number(forecast.cells_count)}</dd>
             <dt>${t("yield.computed")}</dt><dd>${minute(forecast.at)} UTC</dd>
             <dt>${t("yield.model")}</dt><dd>${forecast.model}</dd>

@@ -37,7 +37,7 @@ export function drawDefects(context, table, seen, view, plot, width_um, scale, p
     Math.round(xOf(view, origin, table.end[index])),
     Math.round(yOf(width_um, origin, table.cd[index])),
   ];
-  if (seen.length > DENSE) bins(brush, table, seen, place, scale, palette);
+  if (seen.length > DENSE) bins(brush, table, seen, view, width_um, scale, palette);
   for (let pass = seen.length > DENSE ? KILLER : 0; pass <= KILLER; pass += 1) {
     for (const index of seen) {
       if (table.grade[index] !== pass) continue;
@@ -50,14 +50,16 @@ export function drawDefects(context, table, seen, view, plot, width_um, scale, p
   context.putImageData(image, plot.left, plot.top);
 }
 
-function bins(brush, table, seen, place, scale, palette) {
+function bins(brush, table, seen, view, width_um, scale, palette) {
   const size = Math.round(BIN_PX * scale);
+  const perUm = brush.width / (view.to - view.from);
   const columns = Math.ceil(brush.width / size);
   const counts = new Uint32Array(columns * Math.ceil(brush.height / size));
   let most = 1;
   for (const index of seen) {
     if (table.grade[index] === KILLER) continue;
-    const [x, , y] = place(index);
+    const x = (table.start[index] - view.from) * perUm;
+    const y = (1 - table.cd[index] / width_um) * brush.height;
     if (x < 0 || y < 0 || x >= brush.width || y >= brush.height) continue;
     const bin = Math.floor(y / size) * columns + Math.floor(x / size);
     counts[bin] += 1;

@@ -1,0 +1,116 @@
+"""A model trained on made film finds what is planted in it, and says what it was trained on."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from line.bundle import Bundle, open_bundle
+from line.errors import BundleError, ConfigError, FrameError
+from models.one_class import OneClassSettings, train_one_class
+from vision.anomaly import AnomalyInspector
+
+SMALL = OneClassSettings(memory_patches=200, damaged_images=80, patches_per_image=40, workers=1)
+
+
+def made_film(seed: int, height: int = 160, width: int = 192) -> NDArray[np.uint8]:
+    """Grey film with correlated grain and a slow slope of light."""
+    rng = np.random.default_rng(seed)
+    grain = cv2.GaussianBlur(rng.normal(0, 1, (height, width)), (0, 0), 1.3)
+    light = 120 + 20 * np.linspace(-1, 1, width) * rng.uniform(0.5, 1)
+    return np.asarray(np.clip(light + 7 * grain / grain.std(), 0, 255), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def stages() -> list[tuple[str, float]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, stages: list[tuple[str, float]]) -> Bundle:
+    return train_one_class(
+        [made_film(seed) for seed in range(24)],
+        tmp_path_factory.mktemp("trained") / "film",
+        name="made-film",
+        seed=1,
+        settings=SMALL,
+        um_per_px=20.0,
+        progress=lambda stage, fraction: stages.append((stage, fraction)),
+    )
+
+
+def test_planted_defects_are_found_where_they_are_and_good_film_scores_lower(bundle: Bundle) -> None:
+    with AnomalyInspector(bundle, "cpu") as inspector:
+        good = [inspector.inspect(made_film(seed)).score for seed in range(100, 110)]
+        for seed, (y, x), contrast in ((200, (50, 60), -70), (201, (100, 140), 80), (202, (20, 170), -70)):
+            film = made_film(seed)
+            cv2.circle(film, (x, y), 7, int(film[y, x]) + contrast, cv2.FILLED)
+            result = inspector.inspect(film)
+            assert result.score > max(good)
+            assert result.is_anomalous
+            region = result.regions[0]
+            assert region.x_px <= x <= region.x_px + region.width_px
+            assert region.y_px <= y <= region.y_px + region.height_px
+
+
+def test_the_manifest_says_what_it_was_trained_on(bundle: Bundle) -> None:
+    manifest = open_bundle(bundle.path, task="film-one-class").manifest
+    assert manifest.training_image_count == 24
+    assert manifest.input.um_per_px == 20.0
+    assert manifest.feature_extractor is not None
+    assert str(manifest.feature_extractor) == "efficientnet-lite0-s16@v1"
+    # Four of 24 images are held out: of so few no smaller share than one in five can be stated.
+    assert manifest.metrics["held_out_images"] == 4
+    assert manifest.thresholds["image"].false_alarm_fraction == pytest.approx(1 / 5)
+    assert manifest.detection == {}
+    assert f"`{manifest.training_data_digest}`" in (bundle.path / "card.md").read_text()
+
+
+def test_progress_never_goes_back_and_ends_at_one(bundle: Bundle, stages: list[tuple[str, float]]) -> None:
+    fractions = [fraction for _, fraction in stages]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert len({stage for stage, _ in stages}) >= 4
+
+
+def test_the_same_seed_and_images_give_the_same_network(bundle: Bundle, tmp_path: Path) -> None:
+    images = [made_film(seed) for seed in range(24)]
+    again = train_one_class(images, tmp_path / "again", name="made-film", seed=1, settings=SMALL, um_per_px=20.0)
+    assert again.manifest.files["model.onnx"] == bundle.manifest.files["model.onnx"]
+
+
+def test_no_thread_is_left_behind_by_training(bundle: Bundle) -> None:
+    assert not [thread.name for thread in threading.enumerate() if "ThreadPool" in thread.name]
+
+
+def test_too_few_images_are_refused_with_the_missing_number(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="need at least 20 good images, have 14; add 6"):
+        train_one_class([made_film(0)] * 14, tmp_path / "few", name="few", seed=0)
+    assert not (tmp_path / "few").exists()
+
+
+def test_an_image_that_is_not_grey_is_refused(tmp_path: Path) -> None:
+    colour = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(FrameError, match=r"expected a grey uint8 image, got uint8 of shape \(64, 64, 3\)"):
+        train_one_class([colour] * 20, tmp_path / "colour", name="colour", seed=0)
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    images = [made_film(seed) for seed in range(20)]
+    with pytest.raises(ConfigError, match="holds something that is not a model bundle"):
+        train_one_class(images, tmp_path / "out", name="film", seed=0, settings=SMALL)
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_backbone_is_not_taken_for_a_one_class_model() -> None:
+    from models.registry import released
+
+    with pytest.raises(BundleError, match="is a backbone model, a film-one-class model is needed"):
+        AnomalyInspector(open_bundle(released("efficientnet-lite0-s16")), "cpu")
