@@ -20,7 +20,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def work(options: argparse.Namespace, site: Site) -> int:
     from models.one_class import train_one_class
-
     from vision.images import image_paths, read_image
 
     paths = list(image_paths(options.good))

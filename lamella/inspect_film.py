@@ -5,27 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
-from models.evaluate import image_auroc, pixel_average_precision
 from numpy.typing import NDArray
-from vision.anomaly import AnomalyInspector, AnomalyResult
-from vision.anomaly_overlay import anomaly_overlay
 
 from lamella.results import Count, Results
 from line.bundle import Bundle
 from line.errors import FrameError, NotFoundError
 from line.inspection_files import FilmImageResult, FilmSummary, Region
+from models.evaluate import image_auroc, pixel_average_precision
+from vision.anomaly import AnomalyInspector, AnomalyResult
+from vision.anomaly_overlay import anomaly_overlay
 from vision.images import ImageInfo, read_image
 from vision.png import png_of
 from vision.session import Provider
 
 
 class Truth:
-    """Masks by picture name, and what the model said of pictures that have one or are known to be good.
+    """Masks by picture name, and what the model said of the pictures.
 
     Args:
-        masks: folder, searched with its subfolders; `<stem>.png` or `<stem>_mask.png` belongs to picture `<stem>`.
+        masks: folder, searched with its subfolders; `<stem>.png` or `<stem>_mask.png` belongs to picture `<stem>`, and
+            a picture without one is good. None: there is no truth.
     """
 
     def __init__(self, masks: Path | None) -> None:
@@ -34,41 +36,56 @@ class Truth:
         files = sorted(path for path in masks.rglob("*") if path.is_file()) if masks else []
         self._masks = {path.stem.removesuffix("_mask"): path for path in files}
         self._wanted = masks is not None
-        self._scores: list[float] = []
-        self._defective: list[bool] = []
-        self._maps: list[NDArray[np.float32]] = []
-        self._truths: list[NDArray[np.bool_]] = []
+        self._results: list[AnomalyResult] = []
+        self._truths: list[NDArray[np.bool_] | None] = []
 
     def note(self, path: Path, result: AnomalyResult) -> None:
-        """Compare one result with its mask.
+        """Keep one result with its mask.
 
         Raises:
             FrameError: the mask cannot be read or has another size.
         """
-        if not self._wanted:
-            return
+        if self._wanted:
+            self._truths.append(self._mask(path, result.shape))
+            self._results.append(result)
+
+    def _mask(self, path: Path, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
         file = self._masks.get(path.stem)
-        truth = np.zeros(result.score_map.shape, np.bool_)
-        if file is not None:
-            grey, _ = read_image(file).grey8()
-            if grey.shape != truth.shape:
-                raise FrameError(f"{file}: mask is {grey.shape[1]} x {grey.shape[0]} px, its picture {path} is "
-                                 f"{truth.shape[1]} x {truth.shape[0]} px")  # fmt: skip
-            truth = grey > 127
-        self._scores.append(result.score)
-        self._defective.append(bool(truth.any()))
-        self._maps.append(result.score_map)
-        self._truths.append(truth)
+        if file is None:
+            return None
+        grey, _ = read_image(file).grey8()
+        if grey.shape != shape:
+            sizes = f"{grey.shape[1]} x {grey.shape[0]} px, its picture {path} is {shape[1]} x {shape[0]} px"
+            raise FrameError(f"{file}: the mask is {sizes}")
+        found = grey > 127
+        return found if found.any() else None
 
     def figures(self) -> tuple[float | None, float | None, int, int]:
         """Image AUROC, pixel average precision, pictures, defective ones; None where truth has one kind only."""
-        count, defective = len(self._defective), sum(self._defective)
-        if defective in {0, count}:
-            return None, None, count, defective
-        auroc = image_auroc(np.array(self._scores), np.array(self._defective))
-        scores = np.concatenate([part.ravel() for part in self._maps])
-        truths = np.concatenate([part.ravel() for part in self._truths])
-        return auroc, pixel_average_precision(scores, truths), count, defective
+        defective = [truth is not None for truth in self._truths]
+        count, defective_count = len(defective), sum(defective)
+        if defective_count in {0, count}:
+            return None, None, count, defective_count
+        auroc = image_auroc([result.score for result in self._results], defective)
+        precision = pixel_average_precision(_ScoreMaps(self._results), self._truths)
+        return auroc, precision, count, defective_count
+
+
+class _ScoreMaps(Sequence[NDArray[np.float32]]):
+    """Maps at picture resolution, made when looked at: four bytes a pixel would not fit for many pictures."""
+
+    def __init__(self, results: Sequence[AnomalyResult]) -> None:
+        self._results = results
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    @overload
+    def __getitem__(self, place: int) -> NDArray[np.float32]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[NDArray[np.float32]]: ...
+    def __getitem__(self, place: int | slice) -> NDArray[np.float32] | Sequence[NDArray[np.float32]]:
+        return _ScoreMaps(self._results[place]) if isinstance(place, slice) else self._results[place].score_map
 
 
 def inspect_all(
@@ -88,7 +105,6 @@ def inspect_all(
         Results(out) as results,
         Count(len(paths), "pictures").shown() as count,
     ):
-        providers = inspector.provenance.providers
         for number, path in enumerate(paths):
             row = _refused(path, "", bundle)
             try:
@@ -97,7 +113,7 @@ def inspect_all(
                 row = _refused(path, info.sha256, bundle)
                 result = inspector.inspect(image)
                 truth.note(path, result)
-                row = _judged(path, info, result, bundle, providers, 1000 * (time.monotonic() - began))
+                row = _judged(path, info, result, bundle, 1000 * (time.monotonic() - began))
                 results.overlay(number, path, png_of(anomaly_overlay(image, result)))
             except FrameError as error:
                 row = _with_error(row, error)
@@ -123,25 +139,29 @@ def inspect_all(
     return summary
 
 
-def _judged(
-    path: Path, info: ImageInfo, result: AnomalyResult, bundle: Bundle, providers: tuple[str, ...], milliseconds: float
-) -> FilmImageResult:
+def _judged(path: Path, info: ImageInfo, result: AnomalyResult, bundle: Bundle, milliseconds: float) -> FilmImageResult:
     return FilmImageResult(
         file=str(path),
         sha256=info.sha256,
         width_px=info.width_px,
         height_px=info.height_px,
-        verdict="reject" if result.score > result.threshold else "pass",
+        verdict="reject" if result.is_anomalous else "pass",
         score=result.score,
         threshold=result.threshold,
         regions=tuple(
-            Region(x_px=region.x, y_px=region.y, width_px=region.width, height_px=region.height,
-                   area_px=region.area, score=region.score)
+            Region(
+                x_px=region.x_px,
+                y_px=region.y_px,
+                width_px=region.width_px,
+                height_px=region.height_px,
+                area_px=region.area_px,
+                score=region.score,
+            )
             for region in result.regions
         ),
         model=str(bundle.ref),
         model_digest=bundle.digest,
-        providers=providers,
+        providers=result.provenance.providers,
         milliseconds=round(milliseconds, 2),
         notes=info.notes,
     )  # fmt: skip

@@ -70,7 +70,7 @@ def _write_csv(path: Path, rows: Sequence[Struct]) -> None:
     with temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         for number, row in enumerate(rows):
-            flat = {}
+            flat: dict[str, object] = {}
             for name, value in msgspec.structs.asdict(row).items():
                 if name == "notes":
                     flat[name] = "; ".join(value)

@@ -1,10 +1,10 @@
 """A recording of the wires: what an OPC-UA server said, the frames, and the events, with the time of each.
 
-    recording.json   what, when, how long
-    opcua.jsonl      value changes and part records
-    frames.jsonl     when each frame appeared, and in which spool
-    frames/<spool>/  the frames
-    events.jsonl     every event on the bus
+recording.json   what, when, how long
+opcua.jsonl      value changes and part records
+frames.jsonl     when each frame appeared, and in which spool
+frames/<spool>/  the frames
+events.jsonl     every event on the bus
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -269,32 +269,57 @@ class CellSide:
         fate = unit.fate
         assert fate is not None
         if bench.code == "S16":
-            drawn = {"S16.FirstChargeCapacity": fate.capacity_ah / fate.coulombic_fraction,
-                     "S16.ICE": 100 * fate.coulombic_fraction, "S16.CellVoltageEnd": fate.end_voltage_v}  # fmt: skip
-            tags.give(drawn)
+            drawn = self._measured(
+                {"S16.FirstChargeCapacity": fate.capacity_ah / fate.coulombic_fraction,
+                 "S16.ICE": 100 * fate.coulombic_fraction, "S16.CellVoltageEnd": fate.end_voltage_v}
+            )  # fmt: skip
             reason = "hard short" if fate.stage == "formation" else ""
             unit.record(engine, "S16", "left", readings=_readings(drawn), reason=reason)
             return bool(reason)
         if bench.code == "S17":
-            drawn = {"S17.OCVStart": fate.ocv_mv, "S17.dOCV": fate.self_discharge_mv_per_d,
-                     "S17.OCVvsBatchMedian": fate.ocv_mv - 3680.0}  # fmt: skip
-            tags.give(drawn)
+            drawn = self._measured(
+                {"S17.OCVStart": fate.ocv_mv, "S17.dOCV": fate.self_discharge_mv_per_d,
+                 "S17.OCVvsBatchMedian": fate.ocv_mv - 3680.0}
+            )  # fmt: skip
+            unit.fate = replace(fate, self_discharge_mv_per_d=drawn["S17.dOCV"])
             unit.record(engine, "S17", "left", readings=_readings(drawn))
             return False
-        drawn = {"S18.Capacity": fate.capacity_ah, "S18.DCIR10s": fate.dcir_mohm, "S18.ACIR1k": fate.acir_mohm,
-                 "S18.OCV": fate.ocv_mv - 9 * fate.self_discharge_mv_per_d, "S18.Insulation": fate.insulation_mohm,
-                 "S18.Thickness": fate.thickness_mm, "S18.Mass": fate.mass_g}  # fmt: skip
-        tags.give(drawn)
-        codes = self._maker.fail_codes(fate)
+        return self._test(unit, fate)
+
+    def _test(self, unit: Unit, fate: CellFate) -> bool:
+        """The end-of-line test, by what its meters say; True when the cell fails."""
+        engine = self._engine
+        drawn = self._measured(
+            {"S18.Capacity": fate.capacity_ah, "S18.DCIR10s": fate.dcir_mohm, "S18.ACIR1k": fate.acir_mohm,
+             "S18.OCV": fate.ocv_mv - 9 * fate.self_discharge_mv_per_d, "S18.Insulation": fate.insulation_mohm,
+             "S18.Thickness": fate.thickness_mm, "S18.Mass": fate.mass_g}
+        )  # fmt: skip
+        said = replace(
+            fate,
+            capacity_ah=drawn["S18.Capacity"],
+            dcir_mohm=drawn["S18.DCIR10s"],
+            acir_mohm=drawn["S18.ACIR1k"],
+            insulation_mohm=drawn["S18.Insulation"],
+            thickness_mm=drawn["S18.Thickness"],
+            mass_g=drawn["S18.Mass"],
+        )
+        codes = self._maker.fail_codes(said)
         engine.record(
-            engine.now_ns, CellTested, "S18", cell=unit.cell, passed=not codes, grade=self._maker.grade(fate, codes),
-            capacity_ah=round(fate.capacity_ah, 4), dcir_mohm=round(fate.dcir_mohm, 4),
-            ocv_drop_mv_per_d=round(fate.self_discharge_mv_per_d, 4),
-            first_coulombic_fraction=round(fate.coulombic_fraction, 5), insulation_mohm=round(fate.insulation_mohm, 1),
-            thickness_mm=round(fate.thickness_mm, 4), mass_g=round(fate.mass_g, 2), fail_codes=codes,
+            engine.now_ns, CellTested, "S18", cell=unit.cell, passed=not codes, grade=self._maker.grade(said, codes),
+            capacity_ah=round(said.capacity_ah, 4), dcir_mohm=round(said.dcir_mohm, 4),
+            ocv_drop_mv_per_d=round(said.self_discharge_mv_per_d, 4),
+            first_coulombic_fraction=round(said.coulombic_fraction, 5), insulation_mohm=round(said.insulation_mohm, 1),
+            thickness_mm=round(said.thickness_mm, 4), mass_g=round(said.mass_g, 2), fail_codes=codes,
         )  # fmt: skip
         unit.record(engine, "S18", "left", readings=_readings(drawn), reason=", ".join(codes))
         return bool(codes)
+
+    def _measured(self, values: dict[str, float]) -> dict[str, float]:
+        """What a station's meters say of a cell; it stands as reported until the next cell."""
+        now_ns = self._engine.now_ns
+        said = {tag: value + self._around.moved(tag, now_ns) for tag, value in values.items()}
+        self._around.tags.give(said)
+        return said
 
     def _seal(self, unit: Unit) -> None:
         """A stack gets its pouch and its serial, and its fate is sealed with it."""

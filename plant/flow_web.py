@@ -245,6 +245,8 @@ class WebSide:
         row_s = (self._line.station("S09").cycle_s or 2.0) * len(lanes) / (self._line.station("S09").parallel or 1)
         sigma_um = self._line.product().stack.cut_sigma_um * math.sqrt(2)
         self._floor.busy.add("S09")
+        # both kinds are cut to size by the same laser, and the tags speak of the larger one
+        drift_um = [1000 * self._around.moved(f"S09.{name}", engine.now_ns) for name in ("SheetLength", "SheetWidth")]
         sheets: list[Sheet] = []
         spoilt = 0
         for number in range(rows):
@@ -260,7 +262,7 @@ class WebSide:
                 if reason:
                     spoilt += 1
                     continue
-                errors = sigma_um * self._rng.standard_normal(2)
+                errors = sigma_um * self._rng.standard_normal(2) + drift_um
                 sheets.append(
                     Sheet(
                         sheet=name,

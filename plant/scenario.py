@@ -62,6 +62,14 @@ class TagChange(Timed, frozen=True, kw_only=True):
     to: float | None = None
     where: Annotated[Literal["process", "sensor"], Meta(description="what is so, or only what is reported")] = "process"
 
+    def amount(self, nominal: float, half_range: float) -> float:
+        """The row's amplitude in the tag's unit; 0 for a sensor that sticks."""
+        if self.by_z is not None:
+            return self.by_z * (half_range or 1.0)
+        if self.by is not None:
+            return self.by
+        return 0.0 if self.to is None else self.to - nominal
+
 
 class ConditionChange(Timed, frozen=True, kw_only=True):
     """A condition that no tag shows, such as a stuck idler."""

@@ -123,9 +123,14 @@ class Stacker:
         tolerance, hidden = self._line.product().stack, self._engine.hidden
         sheet: Sheet = self._floor.stores.sheets[kind].popleft()
         creep = tolerance.creep_um_per_placement * layer
-        x_um = hidden.bias_x_um + creep + tolerance.placement_sigma_um * draws[0]
-        y_um = hidden.bias_y_um + tolerance.placement_sigma_um * draws[1]
+        x_um = creep + tolerance.placement_sigma_um * draws[0]
+        y_um = tolerance.placement_sigma_um * draws[1]
         turn_urad = math.radians(tolerance.rotation_sigma_deg) * 1e6 * draws[2]
+        if kind == "cathode":
+            # laminates are the datum: what moves both alike moves nothing
+            x_um += hidden.bias_x_um + 1000 * self._around.moved("S11.OffsetX", at_ns)
+            y_um += hidden.bias_y_um + 1000 * self._around.moved("S11.OffsetY", at_ns)
+            turn_urad += math.radians(self._around.moved("S11.OffsetTheta", at_ns)) * 1e6
         reported = (x_um + 10 * draws[5], y_um + 10 * draws[6], turn_urad)
         slipped = 0.5 * math.erfc(-draws[7] / math.sqrt(2)) < slip
         if slipped:

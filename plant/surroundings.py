@@ -57,7 +57,12 @@ class Surroundings:
 
     def look(self, at_ns: int) -> Values:
         """What is so at a time close by, without moving anything."""
-        return self.tags.process(at_ns, self.active, door_open=door_open(self.seed, at_ns))
+        values = self.tags.process(at_ns, self.active, door_open=door_open(self.seed, at_ns))
+        lines = self.health(at_ns).dropped_lines_per_strip
+        if lines:
+            strips_per_min = values[self.tags.index["S05.LineRate"]] * 60 / 256
+            values[self.tags.index["S05.DroppedLines"]] += lines * strips_per_min
+        return values
 
     def tidy(self, now_ns: int) -> None:
         """Let go of scenarios that were lifted, once no film of theirs is on the way any more."""
@@ -66,6 +71,16 @@ class Surroundings:
     def renew(self) -> None:
         """Forget what was so at this moment: a scenario came or went."""
         self._values = None
+
+    def moved(self, tag: str, at_ns: int) -> float:
+        """How far faults have moved a once-per-part value, in its unit; what is so and what is said alike."""
+        row = self.line.tag(tag)
+        return sum(
+            scenario.scaled(change, at_ns) * change.amount(row.nominal, row.half_range)
+            for scenario in self.active
+            for change in scenario.scenario.tags
+            if change.tag == tag
+        )
 
     def conditions(self, at_ns: int) -> dict[str, float]:
         """Value of every condition that no tag shows."""

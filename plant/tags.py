@@ -196,12 +196,7 @@ class TagField:
         if share == 0.0:
             return
         place = self.index[row.tag]
-        if row.by_z is not None:
-            values[place] += share * row.by_z * (self.half[place] or 1.0)
-        elif row.by is not None:
-            values[place] += share * row.by
-        elif row.to is not None:
-            values[place] += share * (row.to - self.nominal[place])
+        values[place] += share * row.amount(float(self.nominal[place]), float(self.half[place]))
 
     def _stick(self, values: Values, tag: str, *, stuck: bool) -> None:
         place = self.index[tag]

@@ -28,6 +28,7 @@ from twin.twin import OnLine, Twin, near
 from twin.units import ENTERED
 
 _LOTS_SHOWN = 60
+_AT_REST = frozenset({"Idle", "Stopped", "Aborted", "Complete", "Suspended"})
 
 
 def answer(twin: Twin, question: queries.AnyQuestion, fresh: OnLine, said: YieldForecast | None) -> queries.AnyAnswer:
@@ -103,6 +104,10 @@ def _line(twin: Twin, fresh: OnLine, said: YieldForecast | None) -> LineView:
 
 
 def _abnormal(twin: Twin, station: str) -> tuple[str, ...]:
+    """Tags outside their alarm limits; a station at rest has none, since its limits are for running (ISA-18.2)."""
+    state = twin.state.stations.get(station)
+    if state is not None and state.state in _AT_REST:
+        return ()
     found = []
     for tag in twin.line.station(station).tags:
         sample = twin.state.tags.get(f"{station}.{tag.name}")

@@ -76,7 +76,7 @@ def scale_maps(change: Floats) -> tuple[Floats, ...]:
 
 
 def block_means(change: Floats) -> Floats:
-    """Means over 8 blocks of lines of a quarter image, shape (blocks, columns); fewer blocks when there are less lines."""
+    """Means over 8 blocks of lines of a quarter image, shape (blocks, columns); fewer blocks of fewer lines."""
     blocks = np.array_split(change, min(_BLOCKS, len(change)))
     return np.stack([block.mean(axis=0, dtype=np.float32) for block in blocks])
 

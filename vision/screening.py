@@ -29,7 +29,7 @@ CROWDED_FRACTION = 0.25
 
 _JUST_OUTSIDE = np.float32(1.01)
 _BESIDE_STREAK = 3
-_OWN_CHANGE = np.float32(1.5)
+_OWN_CHANGE = 1.5
 _CLOUD_CELLS = 9
 """Parts of a cloud this near to each other, 0.6 mm at 20 µm/px, are one."""
 
@@ -138,25 +138,43 @@ def _map_strengths(
     rows, columns = changes[0].shape[0], changes[0].shape[1]
     fine, coarse = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.float32)
     for change, sigmas, limits in zip(changes, gates.look.scale_sigma, gates.limits.scale, strict=True):
-        flat = change
-        finest = np.float32((sigmas * limits)[:2].min())
-        if streaks:
-            flat = change.copy()
-            for start, end in streaks:
-                beside = slice(max(0, start - _BESIDE_STREAK), end + _BESIDE_STREAK)
-                line = np.median(flat[:, beside], axis=0)
-                flat[:, beside] -= line
-                # A line that comes and goes is still that line: what differs by more than it does is another thing.
-                flat[:, beside] /= 1 + _OWN_CHANGE * np.abs(line) / finest
+        flat, own = _without_lines(change, streaks)
         for number, (image, sigma, limit) in enumerate(zip(scale_maps(flat), sigmas, limits, strict=True)):
             ratio = np.abs(image)
             ratio *= np.float32(1 / (sigma * limit))
+            if streaks:
+                # A line that comes and goes is still that line: what differs by more than it does is another thing.
+                ratio /= 1 + _shrunk_columns(own, image.shape[1]) * np.float32(_OWN_CHANGE / (sigma * limit))
             if number < 2:
                 np.maximum(fine, ratio, out=fine)
             elif ratio.max() > 1:
                 large = cv2.resize(ratio, (columns, rows), interpolation=cv2.INTER_NEAREST)
                 np.maximum(coarse, np.asarray(large, np.float32), out=coarse)
     return fine, coarse
+
+
+def _without_lines(change: Floats, streaks: Sequence[tuple[int, int]]) -> tuple[Floats, Floats]:
+    """The change with its lines taken off, and by columns how high they were, shape (columns,)."""
+    lost = np.zeros(change.shape[1], np.float32)
+    if not streaks:
+        return change, lost
+    flat = change.copy()
+    for start, end in streaks:
+        beside = slice(max(0, start - _BESIDE_STREAK), end + _BESIDE_STREAK)
+        line = np.median(flat[:, beside], axis=0)
+        flat[:, beside] -= line
+        # A line that wanders by a cell changes its neighbours by as much as it is high.
+        lost[beside] = np.maximum(lost[beside], np.abs(line).max())
+    return flat, lost
+
+
+def _shrunk_columns(values: Floats, columns: int) -> Floats:
+    """The largest of neighbouring values for each column of a smaller map."""
+    factor = values.size // columns
+    if factor < 2:
+        return values
+    widest = cv2.dilate(values[None], np.ones((1, 2 * factor + 1), np.uint8))[0]
+    return np.asarray(widest[np.arange(columns) * factor + factor // 2], np.float32)
 
 
 def _pixel_mask(planes: NDArray[np.uint8], gates: Gates, gain: Floats, shape: tuple[int, int]) -> NDArray[np.uint8]:

@@ -27,34 +27,19 @@ def film(name: str, *killers: tuple[int, int]) -> FilmRoll:
     roll = FilmRoll(roll=name, batch="B", number=1, length_um=LENGTH_UM, rng=np.random.default_rng(1))
     roll.mass_ratio = [1.0] * roll.steps
     for number, (md_um, cd_um) in enumerate(killers):
-        roll.add(
-            Flaw(
-                flaw=f"{name}/{number}",
-                roll=name,
-                kind="PIN",
-                md_um=md_um,
-                cd_um=cd_um,
-                size_um=90.0,
-                length_um=90.0,
-                width_um=90.0,
-                depth_fraction=1.0,
-                angle_rad=0.0,
-                born_ns=0,
-                killer=True,
-            )  # fmt: skip
-        )
+        flaw = Flaw(
+            flaw=f"{name}/{number}", roll=name, kind="PIN", md_um=md_um, cd_um=cd_um, size_um=90.0, length_um=90.0,
+            width_um=90.0, depth_fraction=1.0, angle_rad=0.0, born_ns=0, killer=True,
+        )  # fmt: skip
+        roll.add(flaw)
     return roll
 
 
 def stack_of(line: LineModel, top: FilmRoll, bottom: FilmRoll, *, offset_um: float = 0.0) -> list[Layer]:
     """A stack whose laminate at placement k lies k sheets into lane 1, cathodes moved by `offset_um`."""
     pieces = ((0, LENGTH_UM, LENGTH_UM, 0),)
-    laminate = LaminateRoll(
-        roll="L",
-        length_um=LENGTH_UM,
-        porosity=0.193,
-        faces={"top": Face(roll=top, pieces=pieces), "bottom": Face(roll=bottom, pieces=pieces)},
-    )
+    faces = {"top": Face(roll=top, pieces=pieces), "bottom": Face(roll=bottom, pieces=pieces)}
+    laminate = LaminateRoll(roll="L", length_um=LENGTH_UM, porosity=0.193, faces=faces)
     cathode = CathodeRoll(roll="C", length_um=LENGTH_UM)
     layers = []
     for number in range(1, 38):
@@ -62,12 +47,13 @@ def stack_of(line: LineModel, top: FilmRoll, bottom: FilmRoll, *, offset_um: flo
         design = line.product().sheet(kind)
         start_um = number * design.pitch_um
         sheet = Sheet(
-            sheet=f"{kind}{number}", kind=kind, web=laminate if kind == "laminate" else cathode, lane=1, start_um=start_um,
-            end_um=start_um + design.md_um, cut_ns=0, error_x_um=0.0, error_y_um=0.0,
+            sheet=f"{kind}{number}", kind=kind, web=laminate if kind == "laminate" else cathode, lane=1,
+            start_um=start_um, end_um=start_um + design.md_um, cut_ns=0, error_x_um=0.0, error_y_um=0.0,
         )  # fmt: skip
         placed = PlacedSheet(
             stack="S", layer=number, kind=kind, offset_x_um=offset_um if kind == "cathode" else 0.0, offset_y_um=0.0,
-            rotation_urad=0.0, size_x_um=design.cd_um, size_y_um=design.md_um, frame_x_um=142_000.0, frame_y_um=102_000.0,
+            rotation_urad=0.0, size_x_um=design.cd_um, size_y_um=design.md_um, frame_x_um=142_000.0,
+            frame_y_um=102_000.0,
         )  # fmt: skip
         layers.append(Layer(sheet=sheet, placed=placed, at_ns=0))
     return layers
@@ -114,7 +100,8 @@ def test_only_film_that_a_cathode_faces_counts(line: LineModel, maker: CellMaker
 
 
 @pytest.mark.parametrize(
-    ("layer", "face", "killed"), [(1, "bottom", False), (1, "top", True), (37, "top", False), (37, "bottom", True)]
+    ("layer", "face", "killed"),
+    [(1, "bottom", False), (1, "top", True), (37, "top", False), (37, "bottom", True)],
 )
 def test_the_outer_faces_of_a_stack_face_no_cathode(
     line: LineModel, maker: CellMaker, layer: int, face: str, killed: bool
@@ -132,7 +119,7 @@ def test_a_killer_between_two_sheets_kills_nobody(line: LineModel, maker: CellMa
 def test_killers_show_in_formation_in_ageing_or_not_at_all(line: LineModel, maker: CellMaker) -> None:
     layers = stack_of(line, film("T", (film_md_um(line, 5), 80_000)), film("B"))
     stages = [fate_of(maker, layers, number).stage for number in range(600)]
-    shares = [stages.count(stage) / 600 for stage in ("formation", "ageing", "latent")]  # type: ignore[arg-type]
+    shares = [stages.count(stage) / 600 for stage in ("formation", "ageing", "latent")]
     assert shares == pytest.approx([0.55, 0.35, 0.10], abs=0.06)  # R25
 
 
@@ -161,7 +148,10 @@ def test_less_pressure_leaves_more_resistance(line: LineModel, maker: CellMaker)
 def test_overhang_of_two_turned_sheets_is_the_published_relation_for_one(line: LineModel) -> None:
     laminate, cathode = (layer.placed for layer in stack_of(line, film("T"), film("B"))[:2])
     turned = replace(cathode, offset_x_um=120.0, offset_y_um=-60.0, rotation_urad=900.0)
-    expected = edge_overhangs_mm(0.12, -0.06, math.degrees(900e-6)).min() * 1000
+    readings = edge_overhangs_mm(
+        0.12, -0.06, math.degrees(900e-6), cathode_mm=(140.0, 100.0), laminate_mm=(142.0, 102.0)
+    )
+    expected = readings.min() * 1000
     assert least_overhangs_um([(turned, laminate)])[0] == pytest.approx(expected, abs=1e-6)
 
 

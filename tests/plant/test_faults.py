@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from line.bundle import ModelRef
-from line.events import FilmDefect, SheetCut, WebMapped
+from line.events import CellTested, FilmDefect, SheetCut, WebMapped
 from line.model import LineModel
 from plant.cells import CellFate
 from plant.drawn import FilmDrawer, LayerDrawer
-from plant.scenario import load_scenario
+from plant.scenario import Scenario, load_scenario
 from plant.stock import LaminateRoll
 from plant.truth import CellTruth
 from plant.truth_types import Flaw, PlacedSheet
@@ -223,3 +224,58 @@ def test_a_lifted_fault_ends(world_of: WorldOf, line: LineModel, opens_ns: int) 
 def test_sheets_are_cut_from_spoilt_film_as_from_any_other(struck: Callable[..., World]) -> None:
     sheets = [event for event in struck("F02", 30).take_material() if isinstance(event, SheetCut)]
     assert len(sheets) > 500
+
+
+def written(tmp_path: Path, body: str, line: LineModel) -> Scenario:
+    path = tmp_path / "own.toml"
+    path.write_text(f'name = "own"\ntitle = "own"\n{body}\n', encoding="utf-8")
+    return load_scenario(path, line)
+
+
+def test_a_scenario_of_ones_own_moves_any_camera_figure_and_the_lines_dropped_show(
+    tmp_path: Path, world_of: WorldOf, line: LineModel, opens_ns: int
+) -> None:
+    world = world_of()
+    world.advance(opens_ns + MINUTE_NS)
+    own = written(
+        tmp_path,
+        """camera = [
+  { field = "blur_px", to = 1.6, form = "ramp", over_s = 100.0 },
+  { field = "wander_um", to = 300, form = "sine", period_s = 400.0 },
+  { field = "dropped_lines_per_strip", to = 2.0 },
+]""",
+        line,
+    )
+    world.inject(own)
+    world.advance(world.now_ns + 50 * 10**9)
+    assert world.camera_health().blur_px == pytest.approx(1.1)
+    world.advance(world.now_ns + 50 * 10**9)
+    assert world.camera_health().wander_um == 300
+    assert world.tags()["S05.DroppedLines"] == pytest.approx(2 * 833 * 60 / 256, rel=0.1)
+
+
+def test_a_meter_of_the_last_test_that_lies_fails_sound_cells(
+    tmp_path: Path, world_of: WorldOf, line: LineModel, opens_ns: int
+) -> None:
+    world = world_of()
+    world.begin(opens_ns - 13 * 24 * H)
+    world.advance(opens_ns - 24 * H)
+    world.take_material()
+    world.inject(written(tmp_path, 'tags = [{ tag = "S18.DCIR10s", by = 1.6, where = "sensor" }]', line))
+    world.advance(opens_ns + 12 * H)
+    tested = [event for event in world.take_material() if isinstance(event, CellTested)]
+    assert len(tested) > 10
+    assert all("DCIR10s" in event.fail_codes for event in tested)
+
+
+def test_a_stacker_that_places_to_one_side_loses_overhang_there(
+    tmp_path: Path, world_of: WorldOf, line: LineModel, opens_ns: int
+) -> None:
+    world = world_of()
+    world.advance(opens_ns + MINUTE_NS)
+    world.inject(written(tmp_path, 'tags = [{ tag = "S11.OffsetX", by = 0.3 }]', line))
+    world.advance(opens_ns + 26 * H)
+    placed = [sheet for _, sheet in world.take_placements() if not sheet.slipped]
+    moved = np.mean([sheet.offset_x_um for sheet in placed if sheet.kind == "cathode"])
+    still = np.mean([sheet.offset_x_um for sheet in placed if sheet.kind == "laminate"])
+    assert moved - still == pytest.approx(300, abs=15)

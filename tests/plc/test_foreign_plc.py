@@ -42,9 +42,11 @@ async def node_plc(port: int) -> AsyncIterator[int]:
         if os.environ.get("LAMELLA_REQUIRE_SERVERS") == "1":
             pytest.fail(message)
         pytest.skip(message)
+    program = str(Path(__file__).parent / "node_plc.js")
+    environment = {**os.environ, "NODE_PATH": str(modules)}
     process = await asyncio.create_subprocess_exec(
-        node, "--no-warnings", str(Path(__file__).parent / "node_plc.js"), str(port),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, env={**os.environ, "NODE_PATH": str(modules)},
+        node, "--no-warnings", program, str(port),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, env=environment,
     )  # fmt: skip
     assert process.stdout is not None
     async with asyncio.timeout(30):
