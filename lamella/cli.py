@@ -18,7 +18,7 @@ from typing import Protocol, cast
 from lamella import __version__
 from lamella.exit_codes import INTERRUPTED, exit_code
 from line.config import Site, site_from
-from line.errors import LamellaError
+from line.errors import ConfigError, LamellaError
 
 
 class Command(Protocol):
@@ -75,10 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = parser().parse_args(arguments)
     try:
-        site = site_from(options.config, os.environ, _overrides(options))
+        site = site_from(getattr(options, "config", None), os.environ, _overrides(options))
         return _command(options.module).work(options, site)
     except LamellaError as error:
-        if options.debug:
+        if getattr(options, "debug", False):
             raise
         print(f"lamella: {error}", file=sys.stderr)
         return exit_code(error)
@@ -99,10 +99,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"lamella {__version__}")
-    top.add_argument("--config", type=Path, help="settings file (default: ./lamella.toml, /etc/lamella/lamella.toml)")
-    top.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, as plant.speed=60")
-    top.add_argument("--state", metavar="DIR", help="state directory, short for --set line.state_dir=DIR")
-    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    _common(top, settings="set")
     nouns = top.add_subparsers(metavar="COMMAND", required=True)
     groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
     for verb in VERBS:
@@ -120,8 +117,20 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         leaf.set_defaults(module=verb.module)
+        _common(leaf.add_argument_group("everywhere"), settings="set_behind")
         _command(verb.module).arguments(leaf)
     return top
+
+
+def _common(parser: argparse._ActionsContainer, settings: str) -> None:
+    """What stands before the verb or behind it; absent ones leave the other place alone."""
+    absent = argparse.SUPPRESS
+    parser.add_argument("--config", type=Path, default=absent,
+                        help="settings file (default: ./lamella.toml, /etc/lamella/lamella.toml)")  # fmt: skip
+    parser.add_argument("--set", action="append", default=[], dest=settings, metavar="KEY=VALUE",
+                        help="one setting, as plant.speed=60")  # fmt: skip
+    parser.add_argument("--state", metavar="DIR", default=absent, help="short for --set line.state_dir=DIR")
+    parser.add_argument("--debug", action="store_true", default=absent, help="show tracebacks")
 
 
 def _verbs_of(noun: str) -> list[str]:
@@ -133,10 +142,12 @@ def _command(module: str) -> Command:
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, str]:
-    found: dict[str, str] = dict(getattr(options, "settings", None) or {})
-    for pair in options.set:
-        key, _, value = pair.partition("=")
+    found: dict[str, str] = {}
+    for pair in [*options.set, *options.set_behind]:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"{pair!r} is no KEY=VALUE; write for example plant.speed=60", key="--set")
         found[key.strip()] = value.strip()
-    if options.state:
+    if "state" in options:
         found["line.state_dir"] = options.state
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from line.errors import BundleError, ConfigError, LamellaError, LinkError, NotFoundError, ProviderError
+from line.errors import BundleError, ConfigError, ConflictError, LamellaError, LinkError, NotFoundError, ProviderError
 
 OK = 0
 FAILURE = 1
@@ -19,6 +19,7 @@ _BY_ERROR: tuple[tuple[type[LamellaError], int], ...] = (
     (LinkError, DEPENDENCY_UNREACHABLE),
     (ProviderError, DEPENDENCY_UNREACHABLE),
     (NotFoundError, NOT_FOUND),
+    (ConflictError, CONFLICT),
     (BundleError, FAILURE),
 )
 

@@ -30,7 +30,7 @@ from lamella.starting import Board
 from line import events
 from line.bus import Bus, connect
 from line.config import Site, written
-from line.errors import ConfigError, LamellaError, MessageError
+from line.errors import ConfigError, ConflictError, MessageError
 from line.events import ServiceState
 from line.model import load_line
 from line.topics import topics_of
@@ -41,10 +41,6 @@ _STOP_S = 2.2
 """Roles get this long to end by themselves; then they are killed, so that Ctrl-C is done within 3 s."""
 _RESTART_FIRST_S = 1.0
 _RESTART_MOST_S = 30.0
-
-
-class StateInUseError(LamellaError):
-    """Another `lamella run` works on the same state directory."""
 
 
 @dataclass(slots=True)
@@ -61,7 +57,7 @@ def run_line(site: Site, roles: Sequence[Role], *, quiet: bool = False) -> int:
     """Run roles until Ctrl-C or SIGTERM; returns the exit status.
 
     Raises:
-        StateInUseError: the state directory is taken.
+        ConflictError: the state directory is taken.
         ConfigError: a port is taken, or the film model is not there.
     """
     with _state_lock(site.state_dir):
@@ -260,7 +256,7 @@ def _state_lock(state_dir: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise StateInUseError(
+            raise ConflictError(
                 f"{state_dir} is in use by process {file.read().strip() or '?'}; stop it, or set line.state_dir"
             ) from error
         file.truncate(0)

@@ -15,6 +15,7 @@ LamellaError
 │   └── UnusableFrameError readable, but what is looked for is not in it
 ├── BundleError            a model bundle is incomplete, altered or unfit     retry: no, fetch it again
 ├── ProviderError          a required GPU provider is not active              retry: no, mend the installation
+├── ConflictError          another works on the same thing                    retry: once the other is done
 └── NotFoundError          the thing asked for is not known                   retry: no
 """
 
@@ -87,6 +88,10 @@ class BundleError(LamellaError):
 
 class ProviderError(LamellaError):
     """A required execution provider (GPU) is not active in the session."""
+
+
+class ConflictError(LamellaError):
+    """Another process or person works on the same thing."""
 
 
 class NotFoundError(LamellaError):

@@ -83,6 +83,7 @@ async def test_tags_of_a_foreign_plc_arrive_in_our_units_and_a_missing_node_does
                 break
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+    assert link is not None
     assert values["S03.WebSpeed"] == pytest.approx(1.0, abs=1e-3)
     assert values["S03.DieTemp"] == pytest.approx(25.0, abs=1e-6)
     assert (link.state, link.wanted_count, link.live_count) == ("up", 3, 2)
