@@ -92,7 +92,7 @@ def _line(twin: Twin, fresh: OnLine, said: YieldForecast | None) -> LineView:
             for index, row in enumerate(line.stations)
         ),
         current_roll=current,
-        current_recipe=state.recipe.recipe if state.recipe else "",
+        current_recipe=state.recipe.recipe if state.recipe else (state.started[current].recipe if current else ""),
         coated_um=sum(state.length_um(roll) for roll in films),
         inspected_um=sum(state.rolls[roll].inspected_along().total for roll in films),
         cells_open_count=cells_open,
@@ -105,7 +105,7 @@ def _line(twin: Twin, fresh: OnLine, said: YieldForecast | None) -> LineView:
 
 def _abnormal(twin: Twin, station: str) -> tuple[str, ...]:
     """Tags outside their alarm limits; a station at rest has none, since its limits are for running (ISA-18.2)."""
-    state = twin.state.stations.get(station)
+    state = twin.state.station_states.get(station)
     if state is not None and state.state in _AT_REST:
         return ()
     found = []

@@ -43,6 +43,7 @@ class RollRecord(NamedTuple):
     web: str
     batch: str
     length_um: int
+    recipe: str = ""
 
 
 class LineState:
@@ -219,7 +220,7 @@ class LineState:
         self.touched_rolls.add(event.roll)
 
     def _roll_started(self, event: events.RollStarted) -> None:
-        _keep(self.started, event.roll, RollRecord(event.at_ns, event.seq, event.web, event.batch, 0))
+        _keep(self.started, event.roll, RollRecord(event.at_ns, event.seq, event.web, event.batch, 0, event.recipe))
         self._roll(event.roll)
         self.touched_rolls.add(event.roll)
 

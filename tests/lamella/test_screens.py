@@ -181,6 +181,16 @@ async def test_what_the_twin_and_the_bus_say_is_on_the_page_without_a_reload(rig
     await expect(window.page.get_by_test_id("roll-defects")).to_have_text(str(known + 1), timeout=1_000)
 
 
+async def test_findings_of_one_kind_in_one_lane_share_a_line_of_the_events(rig: Rig, window: Window) -> None:
+    await window.go("/")
+    await expect(window.page.get_by_test_id("flow")).to_be_visible()
+    for number in range(5):
+        await rig.say(film_defect(910 + number, md_um=50_000_000 + number, kind="STR", verdict="reject"))
+    streaks = window.page.get_by_test_id("events").locator("li").filter(has_text="streak")
+    await expect(streaks).to_have_count(1)
+    await expect(streaks).to_contain_text("×5")
+
+
 async def test_clicking_a_defect_shows_its_card_and_the_address_shows_it_again(
     chromium: Browser, rig: Rig, window: Window
 ) -> None:

@@ -96,7 +96,7 @@ function CurrentRoll({ line }) {
             <span><b>${metres(inspected_um(roll), 1)}</b> ${t("roll.inspected")}</span>
             <span><b data-testid="defects-count">${number(table.rows.length)}</b> ${t("roll.defects", { count: table.rows.length })}</span>
             <span><b>${number(table.killers.length)}</b> ${t("roll.killers")}</span>
-            <span class="cut"><b>${number(roll.streaks.length)}</b> ${t("roll.streaks", { count: roll.streaks.length })}${roll.streaks.length ? `: ${roll.streaks.map((span) => span.label).join("; ")}` : ""}</span>
+            <span class="cut"><b>${number(roll.streaks.length)}</b> ${t("roll.streaks", { count: roll.streaks.length })}${roll.streaks.length ? `: ${[...new Set(roll.streaks.map((span) => span.label))].join("; ")}` : ""}</span>
           </div>`
         : html`<${Empty}>${t("line.no_roll")}<//>`}
     <//>`;
@@ -147,14 +147,26 @@ function Abnormal({ line }) {
 
 function Happened() {
   const events = useChannel("events")?.events ?? [];
-  const latest = [...events].slice(-40).reverse();
+  const latest = together([...events].slice(-120).reverse()).slice(0, 40);
   return html`
     <${Panel} title=${t("events.title")} testid="events" className="scroll">
       ${latest.length
         ? html`<ul class="plain" role="log">${latest.map((event) => html`
-            <li key=${event.id}><span class="muted small nowrap">${clock(event.at)}</span> <${Sentence} event=${event} /></li>`)}</ul>`
+            <li key=${event.id}><span class="muted small nowrap">${clock(event.at)}</span> <${Sentence} event=${event} />${event.count > 1 && html`<b class="nowrap">×${number(event.count)}</b>`}</li>`)}</ul>`
         : html`<${Empty}>${t("events.none")}<//>`}
     <//>`;
+}
+
+/** Findings of one kind in one lane that follow one another become the latest of them, with their number. */
+function together(events) {
+  const rows = [];
+  const alike = (a, b) => a.what === "killer" && b?.what === "killer" && ["roll", "kind", "lane"].every((key) => a.with[key] === b.with[key]);
+  for (const event of events) {
+    const last = rows[rows.length - 1];
+    if (alike(event, last)) last.count += 1;
+    else rows.push({ ...event, count: 1 });
+  }
+  return rows;
 }
 
 function Sentence({ event }) {

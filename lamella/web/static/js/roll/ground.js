@@ -43,6 +43,8 @@ function hatched(context, span, view, plot, colours) {
   context.beginPath();
   context.rect(from, plot.top, Math.max(1, to - from), plot.height);
   context.clip();
+  // A gap narrower than a pixel is paler than one, so that many small gaps do not look like one large one.
+  context.globalAlpha = Math.max(0.3, Math.min(1, to - from));
   context.fillStyle = colours.sunken;
   context.fillRect(from, plot.top, to - from, plot.height);
   context.strokeStyle = colours.hatch;
@@ -62,9 +64,9 @@ function hatchedLabel(context, span, view, plot, colours) {
   const from = Math.max(plot.left, xOf(view, plot, span.start_um));
   const to = Math.min(plot.left + plot.width, xOf(view, plot, span.end_um));
   context.font = colours.font_small;
-  const text = t("roll.uninspected", { why: span.label });
+  const text = span.label && span.label !== t("roll.uninspected_short") ? t("roll.uninspected", { why: span.label }) : "";
   for (const each of [text, t("roll.uninspected_short")]) {
-    if (context.measureText(each).width + 14 < to - from) {
+    if (each && context.measureText(each).width + 14 < to - from) {
       label(context, each, (from + to) / 2, plot.top + plot.height / 2, colours);
       break;
     }
@@ -129,6 +131,8 @@ function fitting(context, name, room_px) {
 
 function streaks(context, roll, view, plot, colours, compact) {
   context.font = colours.font_small;
+  context.textAlign = "left";
+  let free = plot.left;
   for (const span of roll.streaks) {
     const from = Math.max(plot.left, xOf(view, plot, span.start_um));
     const to = Math.min(plot.left + plot.width, xOf(view, plot, span.end_um));
@@ -137,10 +141,13 @@ function streaks(context, roll, view, plot, colours, compact) {
     context.fillRect(from, plot.top - 5, Math.max(3, to - from), 3);
     context.fillRect(from, plot.top - 8, 2, 8);
     context.fillRect(Math.max(from, to - 2), plot.top - 8, 2, 8);
-    if (!compact) {
-      context.textAlign = "left";
-      context.fillText(span.label, Math.min(from + 5, plot.left + plot.width - context.measureText(span.label).width), plot.top - 10);
-    }
+    if (compact) continue;
+    const width = context.measureText(span.label).width;
+    const at = Math.min(from + 5, plot.left + plot.width - width);
+    // A label that has no room before its neighbour is left out; the bars above the film remain.
+    if (at < free) continue;
+    context.fillText(span.label, at, plot.top - 10);
+    free = at + width + 12;
   }
 }
 
