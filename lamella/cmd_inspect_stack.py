@@ -39,7 +39,8 @@ def work(options: argparse.Namespace, site: Site) -> int:
                 sha256 = info.sha256
                 stack = inspect_xray(grey)
             except FrameError as error:
-                results.add(XrayStackResult(file=str(path), sha256=sha256, error=str(error)))
+                text = str(error) if str(path) in str(error) else f"{path}: {error}"
+                results.add(XrayStackResult(file=str(path), sha256=sha256, error=text))
                 count.step()
                 continue
             inspected += 1

@@ -180,5 +180,5 @@ def _with_error(row: FilmImageResult, error: FrameError) -> FilmImageResult:
         verdict="uninspected",
         model=row.model,
         model_digest=row.model_digest,
-        error=str(error),
+        error=str(error) if row.file in str(error) else f"{row.file}: {error}",
     )
