@@ -23,7 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from line.config import BrokerSettings
-from line.errors import BrokerError, ConfigError, DeadlineError
+from line.errors import BrokerError, ConfigError, DeadlineError, LamellaError
 
 log = logging.getLogger(__name__)
 
@@ -228,7 +228,11 @@ class Bus:
         task.add_done_callback(self._tasks.discard)
 
     async def _reply(self, topic: str, payload: bytes, reply_to: str, correlation: bytes) -> None:
-        answer = await self._handlers[topic](payload)
+        try:
+            answer = await self._handlers[topic](payload)
+        except LamellaError as error:
+            log.warning("%s: not answered: %s", topic, error)
+            return
         if reply_to:
             properties = _properties(PacketTypes.PUBLISH)
             properties.CorrelationData = correlation

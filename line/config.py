@@ -90,6 +90,13 @@ class PlantSettings(Section, frozen=True, kw_only=True):
     hidden_seed: Annotated[int, Meta(ge=0, description="strengths and structure nobody is told")] = 1
     history_weeks: Annotated[float, Meta(ge=0, le=104, description="past the line opens with [weeks]")] = 4.0
     scenario: Annotated[str, Meta(description="fault scenario: a shipped name or a path; empty: none")] = ""
+    opens_at: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z$",
+            description="plant time the line opens at, as 2026-11-24T08:00Z; empty: two hours into the latest shift",
+        ),
+    ] = ""
     port: Port = 0
     render_limit: Annotated[float, Meta(gt=0, description="above this speed strips are drawn, not rendered")] = 4.0
 

@@ -28,8 +28,8 @@ from vision.screening import Spot, Test
 from vision.session import ModelSession
 
 FALSE_ALARMS_PER_M2 = 0.5
-"""Budget that the gates are set for, with the share of clean candidates that the classifier lets pass."""
-STREAK_ALARMS_PER_M2 = 0.05
+"""Budget that the gates are set for, as inspection sets them (`vision/strips.py`)."""
+_STREAK_SHARE, _MOST_CANDIDATES_PER_M2 = 0.2, 100.0
 
 TARGETS, CLEAN_M2 = 200, 2.0
 """Of each class at least; sound film at least."""
@@ -58,6 +58,10 @@ class ClassDetection:
     @property
     def a90_um(self) -> float:
         return self.a50_um * math.exp(math.log(9) * self.s)
+
+    @property
+    def all_found(self) -> bool:
+        return self.hits_count == self.targets_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,8 @@ def measured_detection(
     rows = event_classes(load_line())
     with ModelSession(open_bundle(bundle_path, task="film-candidates"), "cpu") as session:
         classifier = Classifier(session)
-        rate = FALSE_ALARMS_PER_M2 / classifier.passed_fraction()
+        passed = classifier.passed_fraction()
+        rate = min((1 - _STREAK_SHARE) * FALSE_ALARMS_PER_M2 / passed, _MOST_CANDIDATES_PER_M2)
         around = {row.code: (row.pod_a50_um or 100.0, _PILOT_SIZES) for row in rows}
         pilot = _hits(classifier, rows, around, rate, (seed, 2), _PILOT_TARGETS, progress)
         around = {kind: (_fit(entries)[0], SIZES) for kind, entries in pilot.items()}
@@ -196,7 +201,7 @@ def _looked_rolls(
             {},
             rng,
             candidates_per_m2=rate,
-            streaks_per_m2=STREAK_ALARMS_PER_M2,
+            streaks_per_m2=_STREAK_SHARE * FALSE_ALARMS_PER_M2,
             style=replace(drawn_style(rng), bordered=False, speck_rate=0.0, flicker_rate=0.0),
             strips=strips,
             tries=40 if rows else 0,

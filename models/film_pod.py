@@ -28,7 +28,7 @@ def curves(found: Detection) -> dict[str, DetectionCurve]:
             s=round(each.s, 4),
             measured=True,
             how=f"design POD of screening and classifier: rendered film, {each.targets_count} targets, "
-            f"{PIXEL_UM:g} µm/px",
+            f"{PIXEL_UM:g} µm/px" + ("; all were found, a50 is the smallest tried" if each.all_found else ""),
         )
         for each in found.classes
     }
@@ -56,6 +56,7 @@ def card_section(found: Detection) -> list[str]:
         f"{found.candidates_count} spots, and the classifier kept {found.false_alarms_count} "
         f"({found.streak_alarms_count} of them streaks): {found.false_alarms_per_m2:.2f} false alarms per m²,",
         f"the budget being {FALSE_ALARMS_PER_M2:g}. That film has no wild pixels, flicker or border of the coat.",
+        "So few events leave the rate uncertain by several times its value.",
     ]
     return lines
 

@@ -7,6 +7,7 @@ import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -54,13 +55,14 @@ def opened(site: Site, line: LineModel, progress: Progress) -> Opened:
     """The plant of a state folder, made with its past when there is none yet. Blocks for as long as that takes.
 
     Raises:
-        ConfigError: what is saved belongs to other seeds or another version, or the scenario is not known.
+        ConfigError: what is saved belongs to other seeds or another version, the scenario is not known, or the time
+            to open at is none.
         BundleError: the film model is not a sound bundle.
     """
     if (site.state_dir / WORLD).exists():
         return _restored(site)
     scenario = load_scenario(site.plant.scenario, line) if site.plant.scenario else None
-    opens_at_ns = default_opening_ns(line, time.time_ns())
+    opens_at_ns = _opening_ns(site.plant.opens_at) or default_opening_ns(line, time.time_ns())
     world = World(line, seed=site.plant.seed, hidden_seed=site.plant.hidden_seed, opens_at_ns=opens_at_ns)
     model, curves = detection_of(site, line)
     if site.plant.history_weeks > 0:
@@ -93,6 +95,16 @@ def save_opened(site: Site, state: Opened) -> None:
     _replace(site.state_dir / _SHOWN, msgspec.json.encode(state.shown))
     _replace(site.state_dir / _INSPECTION, pickle.dumps(state.inspection, protocol=pickle.HIGHEST_PROTOCOL))
     state.world.save(site.state_dir / WORLD)
+
+
+def _opening_ns(text: str) -> int:
+    """The time of a setting; 0 for an empty one."""
+    if not text:
+        return 0
+    try:
+        return round(datetime.fromisoformat(text).timestamp()) * 10**9
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is no time: {error}", key="plant.opens_at") from error
 
 
 def _restored(site: Site) -> Opened:

@@ -82,10 +82,13 @@ def inspection_score(
             inspected[strip.roll].append((strip.md_start_um, strip.md_end_um))
             area_m2 += (strip.md_end_um - strip.md_start_um) * (strip.cd_end_um - strip.cd_start_um) * 1e-12
     by_roll: dict[str, list[FlawTruth]] = defaultdict(list)
+    looked_at: list[FlawTruth] = []
     for flaw in flaws:
-        seen = flaw.cause not in {"lamination", "calendering", "cutting"}
-        if seen and any(low <= flaw.md_um < high for low, high in inspected.get(flaw.roll, ())):
+        if flaw.cause not in {"lamination", "calendering", "cutting"}:
+            # A streak whose middle nobody looked at may still be found at its ends.
             by_roll[flaw.roll].append(flaw)
+            if any(low <= flaw.md_um < high for low, high in inspected.get(flaw.roll, ())):
+                looked_at.append(flaw)
     found: dict[str, FilmDefect] = {}
     errors: list[float] = []
     alarms = 0
@@ -95,7 +98,7 @@ def inspection_score(
         found |= {flaw.flaw: defect for flaw, defect, _ in pairs}
         errors += [away for flaw, _, away in pairs if flaw.length_um < 10_000 and flaw.size_um >= least_um]
         alarms += loose
-    counted = [flaw for rows in by_roll.values() for flaw in rows if flaw.size_um >= least_um]
+    counted = [flaw for flaw in looked_at if flaw.size_um >= least_um]
     classes = []
     for kind in sorted({flaw.kind for flaw in counted}):
         rows = [flaw for flaw in counted if flaw.kind == kind]

@@ -238,6 +238,7 @@ async def test_the_map_is_moved_by_keys_wheel_and_drag(window: Window) -> None:
     await window.go(f"/rolls/{ROLL}")
     shown = page.get_by_test_id("window")
     await expect(shown).to_have_text("0.00\u00a0m – 62.41\u00a0m")
+    await expect(page.get_by_test_id("defect-table").locator("tbody tr").first).to_be_visible()
     await page.keyboard.press("n")
     await expect(page.get_by_test_id("card-place")).to_contain_text("MD 20.400")
     await page.keyboard.press("n")

@@ -91,3 +91,9 @@ def test_what_was_made_behind_the_camera_could_not_be_found() -> None:
         depth_fraction=0.1, killer=True, cause="lamination",
     )  # fmt: skip
     assert inspection_score([blister], [], [strip(0, 1_000_000)]).killers_count == 0
+
+
+def test_the_end_of_a_streak_whose_middle_nobody_inspected_is_no_false_alarm_and_no_recall() -> None:
+    streak = flaw(1, 500_000, kind="STR", length_um=1_000_000.0)
+    score = inspection_score([streak], [defect(1, 800_000, 900_000, kind="STR")], [strip(750_000, 1_000_000)])
+    assert (score.classes, score.false_alarms_count) == ((), 0)

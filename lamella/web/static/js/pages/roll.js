@@ -1,5 +1,5 @@
 // The map of one roll: where its defects are, what was looked at, what was cut from it, and one defect in full.
-import { html, useCallback, useEffect, useMemo, useRef, useState } from "../dom.js";
+import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../dom.js";
 import { metres, number } from "../format.js";
 import { useChannel } from "../hooks.js";
 import { t } from "../i18n.js";
@@ -72,7 +72,8 @@ export function RollPage({ roll: name }) {
     window.__ui.page = { roll: name, view, selected, defects_count: table.rows.length };
   }, [name, view, selected, table]);
 
-  useEffect(() => {
+  // In the layout phase: a key pressed right after a draw must not meet the map as it was before.
+  useLayoutEffect(() => {
     const deeds = {
       "+": () => look(byFactor(0.6)),
       "=": () => look(byFactor(0.6)),
