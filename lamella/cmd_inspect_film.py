@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from line.config import Site
-from line.errors import NotFoundError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +20,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def work(options: argparse.Namespace, site: Site) -> int:
     from lamella.bundles import bundle_folder
     from lamella.inspect_film import inspect_all
+    from lamella.pictures import pictures_in
     from line.bundle import open_bundle
-    from vision.images import image_paths
 
-    paths = list(image_paths(options.paths))
-    if not paths:
-        raise NotFoundError(f"{options.paths[0]}: no pictures there")
+    paths = pictures_in(options.paths)
     bundle = open_bundle(bundle_folder(options.model, site.state_dir))
     summary = inspect_all(paths, bundle, options.provider, options.out, options.truth)
     print(

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from line.config import Site
-from line.errors import FrameError, NotFoundError
+from line.errors import FrameError
 from line.inspection_files import StackSummary, XrayStackResult
 
 _LOOK_BELOW = 0.5
@@ -20,15 +20,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def work(options: argparse.Namespace, site: Site) -> int:
+    from lamella.pictures import pictures_in
     from lamella.results import Count, Results
-    from vision.images import image_paths, read_image
+    from vision.images import read_image
     from vision.png import png_of
     from vision.xray import inspect_xray
     from vision.xray_overlay import xray_overlay
 
-    paths = list(image_paths(options.paths))
-    if not paths:
-        raise NotFoundError(f"{options.paths[0]}: no pictures there")
+    paths = pictures_in(options.paths)
     started = time.monotonic()
     inspected = uncertain = 0
     with Results(options.out) as results, Count(len(paths), "pictures").shown() as count:

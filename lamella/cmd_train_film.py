@@ -19,10 +19,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def work(options: argparse.Namespace, site: Site) -> int:
+    from lamella.pictures import pictures_in
     from models.one_class import train_one_class
-    from vision.images import image_paths, read_image
+    from vision.images import read_image
 
-    paths = list(image_paths(options.good))
+    paths = pictures_in(options.good)
     images = []
     for path in paths:
         try:
