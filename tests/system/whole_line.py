@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
 import re
 import shutil
@@ -10,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +20,13 @@ from typing import Any, TypeVar
 import httpx
 from playwright.async_api import Page, async_playwright
 
+from lamella.running import running_site
+from line import events
+from line.bus import connect
+from line.config import LineSettings, Site
+from line.events import ServiceState
+from line.model import load_line
+from line.topics import topics_of
 from tests.conftest import absent, free_port, wait_for_port
 
 ROOT = Path(__file__).parents[2]
@@ -62,9 +71,35 @@ class WholeLine:
 
         until(obeyed, 60.0, f"the plant obeys {what} {fields}")
 
-    def processes(self) -> dict[int, str]:
-        """Process ids of the launcher and of every role, with the role's name."""
-        return processes_of(self.state_dir)
+    def processes(self) -> dict[str, int]:
+        """Process id of every role that runs."""
+        return {role: pid for pid, role in processes_of(self.state_dir).items()}
+
+    async def urls(self) -> dict[str, str]:
+        """Where each role serves its health and metrics, as it says itself on the bus."""
+        site = running_site(Site(line=LineSettings(state_dir=str(self.state_dir))))
+        topics = topics_of(load_line(site.line.model), site.broker.topic_root)
+        found: dict[str, str] = {}
+        async with connect(site.broker, f"test-{os.getpid()}", lasting=False) as bus:
+            bus.subscribe(topics.every(ServiceState))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(20):
+                    while not {"plc", "twin", "vision"} <= found.keys():
+                        for message in await bus.heard():
+                            bus.acknowledge(message)
+                            state = events.decoded(message.payload)
+                            if isinstance(state, ServiceState) and state.state == "online":
+                                found[state.role] = state.url
+        return found
+
+    def metric(self, url: str, name: str) -> float:
+        """A value of a role's `/metrics`; NaN while there is none."""
+        try:
+            text = self._client.get(f"{url}/metrics").text
+        except httpx.TransportError:
+            return math.nan
+        found = re.search(rf"^lamella_{name}{{[^}}]*}} (\S+)$", text, re.MULTILINE)
+        return float(found.group(1)) if found else math.nan
 
     def close(self) -> None:
         """Let go of connections."""
