@@ -31,6 +31,9 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class LineSettings(Section, frozen=True, kw_only=True):
     model: Annotated[str, Meta(description="line model: a shipped name or a path to a TOML file")] = "assb-20-agc"
     state_dir: Annotated[str, Meta(description="folder for journals, spool, evidence, bundles")] = "state"
+    tag_batches_kept: Annotated[
+        int, Meta(ge=1000, description="tag batches each journal keeps for readers that were away; about 600 B each")
+    ] = 1_000_000
     recording: Annotated[str, Meta(description="folder of a recording to play instead of the plant; empty: none")] = ""
     tag_map: Annotated[str, Meta(description="file that maps tags to nodes of a foreign PLC; empty: by name")] = ""
 

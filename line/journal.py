@@ -40,6 +40,13 @@ CREATE INDEX IF NOT EXISTS own_sequence ON entries(seq) WHERE own;
 CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 _COLUMNS = "id, own, at_ns, topic, payload, seq"
+_FORGET = """
+DELETE FROM entries WHERE position IN (
+    SELECT position FROM entries WHERE topic LIKE '%/data/tag_batch'
+    AND (NOT own OR position <= coalesce((SELECT position FROM cursors WHERE name = 'outbox'), 0))
+    ORDER BY position DESC LIMIT -1 OFFSET ?
+)
+"""
 SCHEMA_VERSION = 1
 
 
@@ -81,6 +88,14 @@ class Journal:
     async def move_cursor(self, name: str, position: int) -> None:
         """Remember how far a reader of this journal has come; a cursor never moves back."""
         await self._submit(_Request(cursor=(name, position)))
+
+    async def forget_samples(self, keep_count: int) -> None:
+        """Forget the oldest tag batches beyond the newest `keep_count`; own ones only when they are delivered.
+
+        Everything else stays. Tag history is the historian's, and a journal that kept every sample would fill a disk
+        in weeks; a reader that was away for longer than what is kept sees a hole, which it counts.
+        """
+        await self._submit(_Request(keep_count=keep_count))
 
     def cursor(self, name: str) -> int:
         """Where a reader stands, 0 when it never moved."""
@@ -155,6 +170,8 @@ class Journal:
                             "DO UPDATE SET position = max(position, excluded.position)",
                             request.cursor,
                         )
+                    if request.keep_count is not None:
+                        self._connection.execute(_FORGET, (request.keep_count,))
         except sqlite3.Error as error:
             failure = JournalError(f"{self.path}: {error}; check free space and permissions")
             for request in batch:
@@ -170,9 +187,15 @@ class _Request:
     done: asyncio.Future[None]
     loop: asyncio.AbstractEventLoop
 
-    def __init__(self, entries: tuple[Entry, ...] = (), cursor: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        entries: tuple[Entry, ...] = (),
+        cursor: tuple[str, int] | None = None,
+        keep_count: int | None = None,
+    ) -> None:
         self.entries = entries
         self.cursor = cursor
+        self.keep_count = keep_count
         self.stored: list[Entry] = []
 
     def settle(self, failure: JournalError | None) -> None:

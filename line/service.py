@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 2.0
 _FAREWELL_S = 1.0
+_TRIM_S = 600.0
+"""How often the journal forgets tag batches beyond what is kept."""
 
 
 class Service:
@@ -153,7 +155,11 @@ class Service:
     async def heartbeat(self) -> None:
         """The loop that says we live; a heartbeat is worth nothing tomorrow and passes the journal by."""
         announced = False
+        trimmed_s = time.monotonic()
         while True:
+            if time.monotonic() - trimmed_s > _TRIM_S:
+                trimmed_s = time.monotonic()
+                await self.journal.forget_samples(self.site.line.tag_batches_kept)
             if self.bus.connected.is_set():
                 if not announced:
                     await self._say(state_of(self.source, self.role, "online", self.url))

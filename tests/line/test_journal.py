@@ -47,6 +47,23 @@ async def test_a_cursor_survives_and_never_moves_back(tmp_path: Path) -> None:
         assert journal.cursor("other") == 0
 
 
+async def test_only_delivered_tag_batches_beyond_what_is_kept_are_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "a.journal"
+
+    def batch(number: int, *, own: bool) -> Entry:
+        return Entry(f"batch-{number}", own, number, "lamella/s03/data/tag_batch", b"{}", number)
+
+    async with open_journal(path) as journal:
+        await journal.append([entry(0), *(batch(number, own=True) for number in range(1, 11))])
+        await journal.move_cursor("outbox", 6)
+        await journal.append([batch(number, own=False) for number in range(11, 16)])
+        await journal.forget_samples(7)
+        left = [row.id for row in read_entries(path)]
+    delivered_and_kept = ["batch-4", "batch-5"]
+    undelivered = [f"batch-{number}" for number in range(6, 11)]
+    assert left == ["id-0", *delivered_and_kept, *undelivered, *(f"batch-{number}" for number in range(11, 16))]
+
+
 async def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.journal"
     async with open_journal(path) as journal:
