@@ -288,22 +288,27 @@ def _connected(path: Path, *, writing: bool = False) -> sqlite3.Connection:
         raise JournalError(f"{path}: no such journal; check the path")
     try:
         connection = sqlite3.connect(path, check_same_thread=False, timeout=10.0)
-        if writing:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            _require_schema(connection, path)
-            connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        else:
-            # SQLite opens a file when it is first read, not before.
-            connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
+        raise JournalError(f"{path}: cannot be opened: {error}; check the path and its permissions") from error
+    try:
+        _prepare(connection, path, writing=writing)
+    except (sqlite3.Error, JournalError) as error:
+        connection.close()
+        if isinstance(error, JournalError):
+            raise
         raise JournalError(f"{path}: cannot be opened as a journal: {error}; is it another file?") from error
     return connection
 
 
-def _require_schema(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, *, writing: bool) -> None:
+    if not writing:
+        # SQLite opens a file when it is first read, not before.
+        connection.execute("PRAGMA schema_version")
+        return
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
-        connection.close()
         raise JournalError(f"{path}: schema {version}, this version reads up to {SCHEMA_VERSION}; update Lamella")
+    connection.executescript(_SCHEMA)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
