@@ -6,6 +6,7 @@ names a mosquitto or the plant's own broker.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from iotcore import IotCoreBroker
@@ -46,6 +47,8 @@ def broker_config(site: Site) -> Path:
 
 
 def run_broker(site: Site) -> int:
-    """Run the broker in this process until it is ended."""
+    """Run the broker in this process until it is ended. It logs every packet unless told not to."""
+    logging.basicConfig(level=logging.WARNING)
+    logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
     IotCoreBroker(config_path=str(broker_config(site))).run_forever()
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lamella.exit_codes import FAILURE, OK
 from line.config import Site
 
 
@@ -35,4 +36,4 @@ def work(options: argparse.Namespace, site: Site) -> int:
               f"{summary.truth_defective_count} of them defective")  # fmt: skip
     if summary.pixel_average_precision is not None:
         print(f"pixel average precision {summary.pixel_average_precision:.3f}")
-    return 0
+    return OK if summary.inspected_count else FAILURE

@@ -6,6 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
+from lamella.exit_codes import FAILURE, OK
 from line.config import Site
 from line.errors import FrameError
 from line.inspection_files import StackSummary, XrayStackResult
@@ -71,4 +72,4 @@ def work(options: argparse.Namespace, site: Site) -> int:
     refused = len(paths) - inspected
     print(f"{len(paths)} pictures: {inspected} inspected, {uncertain} of them uncertain, {refused} refused")
     print(f"results in {options.out}")
-    return 0
+    return OK if inspected else FAILURE

@@ -13,7 +13,7 @@ from line.config import Site
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", choices=ROLES, help="run only this role, in this process")
     parser.add_argument("--speed", type=float, help="plant seconds per wall second, 0.1 to 600")
-    parser.add_argument("--scenario", help="fault scenario to start with: F01 … F16, or a file")
+    parser.add_argument("--scenario", help="fault scenario to start with, as F01, or a file")
     parser.add_argument("--hidden-seed", type=int, help="another line that nobody has tuned on")
     parser.add_argument("--history-weeks", type=float, help="past the line opens with")
     parser.add_argument("--host", help="address of the console")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from line.config import Site
-from line.errors import FrameError, NotFoundError
+from line.errors import ConflictError, FrameError, NotFoundError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +20,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def work(options: argparse.Namespace, site: Site) -> int:
     from lamella.pictures import pictures_in
+    from line.bundle import MANIFEST_FILE
     from models.one_class import train_one_class
     from vision.images import read_image
 
+    if (options.out / MANIFEST_FILE).exists():
+        raise ConflictError(f"{options.out}: a model is there already; remove it, or give another --out")
     paths = pictures_in(options.good)
     images = []
     for path in paths:

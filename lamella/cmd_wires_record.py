@@ -16,10 +16,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def work(options: argparse.Namespace, site: Site) -> int:
-    from lamella.record_wires import record_wires
+    from lamella.record_wires import endpoint_of, record_wires
     from lamella.running import running_site
 
     running = running_site(site)
+    endpoint_of(running)
     try:
         options.out.mkdir(parents=True)
     except OSError as error:

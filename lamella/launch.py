@@ -29,7 +29,7 @@ from lamella.roles import Role
 from lamella.starting import Board
 from line import events
 from line.bus import Bus, connect
-from line.config import Site, written
+from line.config import LineSettings, Site, written
 from line.errors import ConfigError, ConflictError, MessageError
 from line.events import ServiceState
 from line.model import load_line
@@ -37,8 +37,10 @@ from line.topics import topics_of
 
 log = logging.getLogger(__name__)
 
-_STOP_S = 2.2
+_STOP_S = 1.6
 """Roles get this long to end by themselves; then they are killed, so that Ctrl-C is done within 3 s."""
+_LOG_BYTES = 20_000_000
+"""A role's log that is larger is set aside when the role starts; the one before it goes."""
 _RESTART_FIRST_S = 1.0
 _RESTART_MOST_S = 30.0
 
@@ -155,6 +157,8 @@ async def _start(role: Role, settings: Path, state_dir: Path) -> asyncio.subproc
     """Start a role in a session of its own, so that Ctrl-C reaches us and not it."""
     path = _log_path(state_dir, role)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > _LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
     with path.open("ab") as file:
         command = [sys.executable, "-m", "lamella", "--config", str(settings), "run", "--role", role]
         return await asyncio.create_subprocess_exec(
@@ -208,19 +212,30 @@ def _settled(site: Site) -> Site:
     from lamella.bundles import bundle_folder
 
     replace = msgspec.structs.replace
+    state_dir = site.state_dir.resolve()
     broker = replace(site.broker, port=site.broker.port or _free_port(site.broker.host))
-    plc = replace(site.plc, endpoint=site.plc.endpoint or f"file:{site.state_dir / 'plant' / 'endpoint'}")
-    film_model = str(bundle_folder(site.vision.film_model, site.state_dir))
+    plc = replace(site.plc, endpoint=site.plc.endpoint or f"file:{state_dir / 'plant' / 'endpoint'}")
+    film_model = str(bundle_folder(site.vision.film_model, state_dir).resolve())
     simulated = plc.endpoint.startswith("file:")
     lives_past = simulated and site.plant.history_weeks and not site.line.recording
-    past = str(site.state_dir / "plant" / "past.journal") if lives_past else ""
+    past = str(state_dir / "plant" / "past.journal") if lives_past else ""
     return replace(
         site,
+        line=_absolute(site.line),
         broker=broker,
         plc=plc,
         vision=replace(site.vision, film_model=film_model),
         twin=replace(site.twin, past=site.twin.past or past),
     )
+
+
+def _absolute(settings: LineSettings) -> LineSettings:
+    """With full paths, so that a command started elsewhere finds the same files."""
+    names = ("model", "tag_map", "recording")
+    paths = {
+        name: str(Path(value).resolve()) for name in names if Path(value := getattr(settings, name)).exists() and value
+    }
+    return msgspec.structs.replace(settings, state_dir=str(Path(settings.state_dir).resolve()), **paths)
 
 
 def _free_port(host: str) -> int:

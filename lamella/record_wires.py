@@ -15,7 +15,7 @@ from lamella import __version__
 from line import events
 from line.bus import Bus, connect
 from line.config import Site
-from line.errors import MessageError
+from line.errors import BrokerError, MessageError
 from line.frames import waiting
 from line.model import load_line
 from line.recording import (
@@ -34,13 +34,26 @@ _LOOK_S = 0.02
 """How often the spools are looked at: a frame lives until vision is done with it."""
 
 
+def endpoint_of(site: Site) -> str:
+    """Where the PLC of a running line listens.
+
+    Raises:
+        BrokerError: the simulated line does not run.
+    """
+    endpoint = site.plc.endpoint
+    if not endpoint.startswith("file:"):
+        return endpoint
+    try:
+        return Path(endpoint.removeprefix("file:")).read_text().strip()
+    except OSError as error:
+        raise BrokerError(f"{site.state_dir}: no line runs here now; start one with `lamella run`") from error
+
+
 async def record_wires(site: Site, out: Path, seconds: float) -> None:
     """Record a running line into a folder that exists."""
     line = load_line(site.line.model)
     started_ns = time.time_ns()
-    endpoint = site.plc.endpoint
-    if endpoint.startswith("file:"):
-        endpoint = Path(endpoint.removeprefix("file:")).read_text().strip()
+    endpoint = endpoint_of(site)
     counts = {"changes": 0, "frames": 0, "events": 0}
 
     def progress(kind: str, count: int) -> None:

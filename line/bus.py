@@ -8,6 +8,7 @@ away is not an error: paho reconnects with growing delay, and what was published
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import uuid
@@ -209,10 +210,15 @@ class Bus:
             self._soon(self._queue, Message(message.topic, bytes(message.payload), message.retain, receipt))
 
     def _queue(self, message: Message) -> None:
-        """A full queue cannot be while the broker keeps to Receive Maximum; one that does not sends again later."""
+        """A full queue cannot be while the broker keeps to Receive Maximum; one that does not is left and met anew.
+
+        After a reconnect it sends again what it has no acknowledgement of, so nothing is lost.
+        """
         try:
             self._heard.put_nowait(message)
         except asyncio.QueueFull:
+            with contextlib.suppress(OSError):
+                self._client.reconnect()
             log.warning(
                 "%s: %d messages wait, %s left to the broker", self._client_id, self._heard.qsize(), message.topic
             )

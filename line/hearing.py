@@ -40,6 +40,13 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     to_seq: Annotated[int, Meta(ge=1)]
 
 
+class _Origin(msgspec.Struct, frozen=True):
+    """Of any event, also one of a class that a newer version has."""
+
+    source: str = ""
+    seq: int = 0
+
+
 class Hearing:
     """What one service hears.
 
@@ -150,11 +157,21 @@ class Hearing:
             except MessageError as error:
                 self._count("messages_refused_total", 1)
                 log.warning("message refused: %s", error)
+                self._note_refused(payload)
                 continue
             if event.source != self._source:
                 topic = self._topics.of(event)
                 found[event.id] = (event, Entry(event.id, False, event.at_ns, topic, payload, event.seq))
         return found
+
+    def _note_refused(self, payload: bytes) -> None:
+        """A message that we cannot read is heard all the same: asking for it again would bring the same bytes."""
+        try:
+            origin = msgspec.json.decode(payload, type=_Origin)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        if origin.source and origin.seq and origin.source != self._source:
+            self._sequence(origin.source).note(origin.seq)
 
     async def _kept(self, found: dict[str, tuple[AnyEvent, Entry]]) -> list[AnyEvent]:
         """Make numbered events durable; returns those that were new."""

@@ -40,6 +40,8 @@ CREATE INDEX IF NOT EXISTS own_sequence ON entries(seq) WHERE own;
 CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 _COLUMNS = "id, own, at_ns, topic, payload, seq"
+_SET = "INSERT INTO cursors VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET position = excluded.position"
+_MOVE = "INSERT INTO cursors VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET position = max(position, excluded.position)"
 _FORGET = """
 DELETE FROM entries WHERE position IN (
     SELECT position FROM entries WHERE topic LIKE '%/data/tag_batch'
@@ -85,9 +87,9 @@ class Journal:
         await self._submit(request)
         return request.stored
 
-    async def move_cursor(self, name: str, position: int) -> None:
-        """Remember how far a reader of this journal has come; a cursor never moves back."""
-        await self._submit(_Request(cursor=(name, position)))
+    async def move_cursor(self, name: str, position: int, *, back: bool = False) -> None:
+        """Remember how far a reader has come; a cursor moves back only when told to, for a source that began anew."""
+        await self._submit(_Request(cursor=(name, position), back=back))
 
     async def forget_samples(self, keep_count: int) -> None:
         """Forget the oldest tag batches beyond the newest `keep_count`; own ones only when they are delivered.
@@ -165,11 +167,7 @@ class Journal:
                 for request in batch:
                     request.stored = _inserted(self._connection, request.entries)
                     if request.cursor:
-                        self._connection.execute(
-                            "INSERT INTO cursors VALUES (?, ?) ON CONFLICT(name) "
-                            "DO UPDATE SET position = max(position, excluded.position)",
-                            request.cursor,
-                        )
+                        self._connection.execute(_SET if request.back else _MOVE, request.cursor)
                     if request.keep_count is not None:
                         self._connection.execute(_FORGET, (request.keep_count,))
         except sqlite3.Error as error:
@@ -192,7 +190,9 @@ class _Request:
         entries: tuple[Entry, ...] = (),
         cursor: tuple[str, int] | None = None,
         keep_count: int | None = None,
+        back: bool = False,
     ) -> None:
+        self.back = back
         self.entries = entries
         self.cursor = cursor
         self.keep_count = keep_count

@@ -26,7 +26,7 @@ import msgspec
 from line import events
 from line.bus import UNACKNOWLEDGED_LIMIT, Bus, connect
 from line.config import Site
-from line.errors import LamellaError
+from line.errors import LamellaError, MessageError
 from line.events import AnyEvent, Event, Heartbeat, Loop, ServiceState
 from line.hearing import PAGE, Hearing, Missing, address_of
 from line.http import serve_http
@@ -39,7 +39,7 @@ from line.topics import RETAINED, Topics, topics_of
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 2.0
-_FAREWELL_S = 1.0
+_FAREWELL_S = 0.5
 _TRIM_S = 600.0
 """How often the journal forgets tag batches beyond what is kept."""
 
@@ -124,7 +124,10 @@ class Service:
 
     async def answer_missing(self, payload: bytes) -> bytes:
         """Give a reader the events of ours that it missed, a page at most."""
-        question = msgspec.json.decode(payload, type=Missing)
+        try:
+            question = msgspec.json.decode(payload, type=Missing)
+        except msgspec.DecodeError as error:
+            raise MessageError(f"{error}; the question begins with {payload[:80]!r}") from error
         last = min(question.to_seq, question.from_seq + PAGE - 1)
         return b"[" + b",".join(self.journal.own_payloads(question.from_seq, last)) + b"]"
 
@@ -212,7 +215,7 @@ async def open_service(role: str, site: Site) -> AsyncIterator[Service]:
                 for loop in loops:
                     loop.cancel()
                 await service.stop_hearing()
-                await _farewell(bus, will)
+                await _farewell(bus, service)
 
 
 def run_service(role: str, site: Site, serve: Callable[[Site], Coroutine[None, None, None]]) -> int:
@@ -274,11 +277,13 @@ async def _until_signal(work: Coroutine[None, None, None]) -> None:
     await task
 
 
-async def _farewell(bus: Bus, will: tuple[str, bytes]) -> None:
+async def _farewell(bus: Bus, service: Service) -> None:
     """Say `offline` ourselves: a clean disconnect cancels the will."""
     if bus.connected.is_set():
+        last = state_of(service.source, service.role, "offline", "")
         try:
-            await asyncio.wait_for(bus.publish(*will, retain=True), _FAREWELL_S)
+            farewell = bus.publish(service.topics.of(last), events.encoded(last), retain=True)
+            await asyncio.wait_for(farewell, _FAREWELL_S)
         except TimeoutError:
             log.info("the broker did not acknowledge the farewell within %g s", _FAREWELL_S)
 

@@ -30,6 +30,7 @@ _OVERFLOW_BITS = 0x480
 _QUEUE_SIZE = 100_000
 """Changes that may wait for us; when full the session is torn down and a gap is recorded, none is dropped unseen."""
 _CREATE_AT_ONCE = 500
+_SESSION_MS = 600_000
 _LEAST_QUEUE = 32
 _MARGIN = 4
 """Queue at the server, as a multiple of the samples it takes per publish."""
@@ -170,6 +171,7 @@ async def plc_session(endpoint: str, namespace: str, publish_ms: int) -> AsyncIt
     client = Client(endpoint, timeout=4, watchdog_intervall=1.0)
     client.application_uri = "urn:lamella:plc"
     client.name = "lamella"
+    client.session_timeout = _SESSION_MS
     try:
         await client.connect()
     except DRIVER_ERRORS as error:

@@ -68,7 +68,8 @@ class PlcLink:
         self._rings = {row.station: row for row in self._map.parts}
         self._seen: dict[str, int] = {}
         self._last_ns: dict[str, int] = {}
-        self._down_since_ns = 0
+        self._gap_owed: set[str] = set()
+        """Tags whose first change after the link was down is yet to come."""
         self._state = ""
         self._simulated = False
 
@@ -97,7 +98,7 @@ class PlcLink:
     async def lost(self, why: str) -> None:
         """Say that the link is down, once per loss."""
         if self._state != "down":
-            self._down_since_ns = self._down_since_ns or max(self._last_ns.values(), default=0)
+            self._gap_owed = {tag for tag in self._last_ns if tag in self._scales}
             log.warning("PLC link down: %s", why)
             await self._say("down", why, 0)
 
@@ -152,7 +153,6 @@ class PlcLink:
                 board.note(station, rest, change.value, change.source_ns)
             else:
                 moved.add(station)
-        self._down_since_ns = 0
         batches = [self._batch(station, rows) for station, rows in samples.items()]
         await self._service.emit(*batches, *gaps, *board.states())
         for station in sorted(moved):
@@ -172,7 +172,9 @@ class PlcLink:
         """The gap before this change, when the link was down or the server's queue ran over."""
         before = self._last_ns.get(tag, 0)
         self._last_ns[tag] = max(before, change.source_ns)
-        if not before or not (self._down_since_ns or change.overflowed):
+        owed = tag in self._gap_owed
+        self._gap_owed.discard(tag)
+        if not before or not (owed or change.overflowed):
             return []
         sampling_ms = max(self._line.tag(tag).sampling_ms, 1)
         expected = max(0, (change.source_ns - before) // (sampling_ms * 1_000_000) - 1)
@@ -214,14 +216,14 @@ class PlcLink:
                     tag=f"{station}.Parts",
                     from_ns=self._last_ns.get(f"{station}.Parts", 0),
                     to_ns=now_ns,
-                    expected_count=int(counter) - seen,
+                    expected_count=len(records.found) + len(records.refused) + records.lost_count,
                     received_count=len(records.found),
                     lost_count=records.lost_count,
                     reason="part ring overwritten before it was read",
                 )
             )
         await self._service.emit(*made)
-        await self._service.journal.move_cursor(f"parts {station}", int(counter))
+        await self._service.journal.move_cursor(f"parts {station}", int(counter), back=True)
         self._seen[station] = int(counter)
 
 

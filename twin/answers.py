@@ -26,6 +26,7 @@ from twin.rolls import RollMap
 from twin.state import LineState
 from twin.twin import OnLine, Twin, near
 from twin.units import ENTERED
+from twin.verdicts import Judge
 
 _LOTS_SHOWN = 60
 _AT_REST = frozenset({"Idle", "Stopped", "Aborted", "Complete", "Suspended"})
@@ -63,12 +64,14 @@ def _line(twin: Twin, fresh: OnLine, said: YieldForecast | None) -> LineView:
     state, line = twin.state, twin.line
     at_station: dict[int, int] = {}
     cells_open = cells_tested = cells_passed = 0
+    judge = Judge(line, state)
     for unit in state.unit_names():
-        test = state.test(unit)
-        if test is not None:
-            cells_tested += 1
-            cells_passed += test.passed
-        elif state.scrap(unit) is None:
+        verdict = judge.verdict(unit)
+        if verdict is not None:
+            # A cell lost in formation or ageing never meets the tester, and has failed all the same.
+            cells_tested += verdict.electrical
+            cells_passed += verdict.passed
+        else:
             cells_open += 1
             station, _, phase = state.progress(unit)
             if station >= 0 and phase == ENTERED:

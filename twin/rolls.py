@@ -19,7 +19,9 @@ _STREAK_FROM_UM = 50_000
 """A defect longer than this along the web, and ten times longer than wide, is a streak."""
 _STREAK_ASPECT = 10
 _STREAK_GAP_UM = 100_000
-"""Pieces of one class at one CD with no more than this between them are one streak."""
+"""Pieces of one class side by side with no more than this between them are one streak."""
+_STREAK_BREAK_UM = 1_000_000
+"""Pieces of one class whose centres agree are one streak over a gap of this length, or one nobody looked at."""
 NOTHING_LOOKED = "not inspected"
 
 
@@ -159,15 +161,25 @@ class RollMap:
                 cd_high_um=defect.cd_end_um,
             )
             waiting = open_ones.setdefault(defect.kind, [])
-            for known in [row for row in waiting if row.end_um + _STREAK_GAP_UM < piece.start_um]:
+            for known in [row for row in waiting if not self._may_go_on(row, piece.start_um)]:
                 waiting.remove(known)
                 done.append(known)
-            for known in [row for row in waiting if _side_by_side(row, piece)]:
+            for known in [row for row in waiting if _are_one(row, piece)]:
                 waiting.remove(known)
                 piece = _joined(known, piece)
             waiting.append(piece)
         done += [row for rows in open_ones.values() for row in rows]
         return sorted(done, key=lambda row: (row.start_um, row.cd_low_um, row.kind))
+
+    def _may_go_on(self, streak: Streak, at_um: int) -> bool:
+        """Whether a streak may still be there at an MD: it ended a little before, or hardly anybody looked since."""
+        if at_um - streak.end_um <= _STREAK_BREAK_UM:
+            return True
+        return all(
+            intervals.covered(streak.end_um, at_um) <= _STREAK_GAP_UM
+            for (low, high), intervals in self.looked.items()
+            if 2 * low <= streak.cd_low_um + streak.cd_high_um <= 2 * high
+        )
 
     def _ordered(self) -> list[FilmDefect]:
         if self._by_start is None:
@@ -186,8 +198,14 @@ def _defect_order(defect: FilmDefect) -> tuple[int, int, str, int, str]:
     return defect.revision, defect.at_ns, defect.source, defect.seq, defect.id
 
 
-def _side_by_side(one: Streak, other: Streak) -> bool:
+def _are_one(one: Streak, other: Streak) -> bool:
+    """Whether two pieces, `other` the later, that nothing seen lies between are of one streak."""
     margin_um = _CD_GRID_UM
+    between_um = one.cd_low_um + one.cd_high_um - other.cd_low_um - other.cd_high_um
+    if abs(between_um) <= 2 * margin_um:
+        return True
+    if other.start_um - one.end_um > _STREAK_GAP_UM:
+        return False
     return one.cd_low_um - margin_um < other.cd_high_um and other.cd_low_um - margin_um < one.cd_high_um
 
 

@@ -34,6 +34,10 @@ SILENT_S = 7.0
 _ASK_GAP_S = 0.5
 _KEPT_EVENTS = 200
 _SPEED_WINDOW_S = 12.0
+_FASTEST = 600.0
+"""The most plant seconds per wall second a line runs at; what is more is a jump, not a pace."""
+_LATE_S = 1.0
+"""How much later than another one an answer may come [wall s]."""
 
 
 class Hub:
@@ -240,7 +244,7 @@ class Hub:
         if isinstance(answer, LineView):
             self._fresh, self._answered_s = answer.fresh, now_s
             self.simulated |= answer.fresh.simulated
-            self._pace.append((now_s, answer.fresh.at_ns))
+            self._keep_pace(now_s, answer.fresh.at_ns)
             value |= {"roles": self._roles(), "links": self._link_list()}
         return channel.replace(value, now_s)
 
@@ -251,6 +255,16 @@ class Hub:
             for watcher in self._watchers:
                 watcher.notice("beat", pulse)
             await asyncio.sleep(BEAT_S)
+
+    def _keep_pace(self, now_s: float, at_ns: int) -> None:
+        """Note plant time; a twin that has heard nothing has none, and one that catches up has no pace."""
+        if at_ns <= 0:
+            return
+        if self._pace:
+            last_s, last_ns = self._pace[-1]
+            if not 0 <= at_ns - last_ns <= _FASTEST * (now_s - last_s + _LATE_S) * 1e9:
+                self._pace.clear()
+        self._pace.append((now_s, at_ns))
 
     def _speed(self) -> float | None:
         """Plant seconds per wall second over the last answers."""

@@ -125,7 +125,7 @@ def test_a_model_that_was_altered_is_refused(model: Path, tmp_path: Path, capsys
 
 def test_pictures_that_are_no_stacks_are_refused_by_name(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert main(["inspect", "stack", "--view", "xray", str(pictures), "--out", str(out)]) == OK
+    assert main(["inspect", "stack", "--view", "xray", str(pictures), "--out", str(out)]) == FAILURE
     lines = (out / "results.jsonl").read_bytes().splitlines()
     for row in (msgspec.json.decode(line, type=XrayStackResult) for line in lines):
         assert row.plates_count is None

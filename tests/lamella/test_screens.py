@@ -138,7 +138,7 @@ async def test_the_line_shows_states_in_words_and_what_is_abnormal(window: Windo
     await expect(window.page.get_by_test_id("station-S10")).to_contain_text("HELD")
     await expect(window.page.get_by_test_id("abnormal")).to_contain_text("CAST PumpPressure outside its alarm limits")
     await expect(window.page.get_by_test_id("forecast-value")).to_have_text("94.1\u00a0%")
-    await expect(window.page.get_by_test_id("passed")).to_have_text("118 of 126")
+    await expect(window.page.get_by_test_id("passed")).to_have_text("126 cells, 118 passed")
     await expect(window.page.get_by_test_id("coated")).to_have_text("62.4\u00a0m")
     assert await window.page.locator("[data-testid^=station-S]").count() == 19
 
@@ -168,9 +168,9 @@ def alarm_pixels(png: bytes) -> int:
 
 async def test_what_the_twin_and_the_bus_say_is_on_the_page_without_a_reload(rig: Rig, window: Window) -> None:
     await window.go("/")
-    await expect(window.page.get_by_test_id("passed")).to_have_text("118 of 126")
+    await expect(window.page.get_by_test_id("passed")).to_have_text("126 cells, 118 passed")
     rig.line.passed_count = 119
-    await expect(window.page.get_by_test_id("passed")).to_have_text("119 of 126")
+    await expect(window.page.get_by_test_id("passed")).to_have_text("126 cells, 119 passed")
     rig.line.states["S07"] = "Held"
     await rig.say(StationState(at_ns=NOW_NS, station="S07", state="Held"), "plc@test")
     await expect(window.page.get_by_test_id("station-S07")).to_contain_text("HELD", timeout=1_000)
@@ -343,7 +343,7 @@ async def test_a_broker_that_is_lost_is_said_within_seconds_and_forgotten_when_i
         with Broker(config_path=str(broker_config(site))):
             wait_for_port(site.broker.port)
             await expect(banner).to_have_count(0, timeout=20_000)
-            await expect(window.page.get_by_test_id("passed")).to_have_text("118 of 126")
+            await expect(window.page.get_by_test_id("passed")).to_have_text("126 cells, 118 passed")
             await stack.aclose()
 
 

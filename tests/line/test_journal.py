@@ -42,8 +42,11 @@ async def test_a_cursor_survives_and_never_moves_back(tmp_path: Path) -> None:
     async with open_journal(path) as journal:
         await journal.move_cursor("outbox", 5)
         await journal.move_cursor("outbox", 3)
+        await journal.move_cursor("parts S03", 900)
+        await journal.move_cursor("parts S03", 2, back=True)
     async with open_journal(path) as journal:
         assert journal.cursor("outbox") == 5
+        assert journal.cursor("parts S03") == 2
         assert journal.cursor("other") == 0
 
 

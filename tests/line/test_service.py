@@ -16,7 +16,7 @@ from iotcore import Broker
 
 from lamella.broker import broker_config
 from line.config import BrokerSettings, Site, written
-from line.events import AnyEvent, Heartbeat, RollEnded, RollStarted, ServiceState
+from line.events import AnyEvent, Heartbeat, RollEnded, RollStarted, ServiceState, encoded
 from line.evidence import Evidence
 from line.http import site_token
 from line.ids import event_id
@@ -74,6 +74,18 @@ async def test_events_made_while_the_broker_is_away_arrive_when_it_is_back(site:
                 assert sorted(event.roll for event in heard) == ["FR-1", "FR-2", "FR-3"]
                 while plc.outbox_count():  # noqa: ASYNC110 - the outbox tells nobody
                     await asyncio.sleep(0.05)
+
+
+async def test_a_message_of_a_newer_version_is_not_asked_for_again(site: Site, broker: BrokerSettings) -> None:
+    async with asyncio.timeout(20), open_service("plc", site) as plc, open_service("twin", site) as twin:
+        twin.hear()
+        await asyncio.gather(plc.bus.connected.wait(), twin.bus.connected.wait())
+        await asyncio.sleep(0.2)
+        await plc.bus.publish(plc.topics.of(roll(1)), b'{"type":"of_tomorrow","source":"box@test","seq":1}')
+        later = msgspec.structs.replace(roll(2), id=event_id(2), source="box@test", seq=2)
+        await plc.bus.publish(plc.topics.of(later), encoded(later))
+        assert await hear(twin, 1) == [later]
+        assert twin.missing_count() == 0
 
 
 async def test_a_malformed_message_is_refused_and_counted_and_the_next_one_is_heard(

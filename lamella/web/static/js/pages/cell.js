@@ -69,7 +69,7 @@ function Layer({ layer }) {
       <td class="number">${faces.length ? each((face) => face.lane || "–") : ""}</td>
       <td class="number">${each((face) => html`${number(face.start_um / 1e6, 2)}–${metres(face.end_um)}${face.inspected_fraction < 0.999 ? html` <span class="partly" title=${t("layer.partly", { share: percent(face.inspected_fraction, 0) })}><${Glyph} name="unknown" />${percent(face.inspected_fraction, 0)}</span>` : ""}`)}</td>
       <td class="number">${each((face) => html`<${Found} face=${face} />`)}</td>
-      <td class="number"><${Overhang} inspection=${inspection} kind=${layer.kind} /></td>
+      <td class="number"><${Overhang} inspection=${inspection} kind=${layer.kind} layer=${layer.layer} /></td>
       <td><${Shift} inspection=${inspection} kind=${layer.kind} /></td>
     </tr>`;
 }
@@ -84,9 +84,10 @@ function Found({ face }) {
   return killers.length ? html`<${Alarm} priority=${1}>${killers.length > 1 ? t("layer.killers", { count: killers.length }) : t("verdict.reject")}<//> ${link}` : link;
 }
 
-function Overhang({ inspection, kind }) {
+function Overhang({ inspection, kind, layer }) {
+  if (kind === "laminate") return html`<span class="muted small">${layer < names.value?.placements_count ? t("layer.on_cathode") : "–"}</span>`;
   if (!inspection) return html`<span class="muted" title=${t("layer.not_seen")}><${Glyph} name="unknown" /> ${t("verdict.uninspected")}</span>`;
-  if (kind !== "cathode" || !inspection.overhangs.length) return html`<span class="muted">–</span>`;
+  if (!inspection.overhangs.length) return html`<span class="muted">–</span>`;
   const least = inspection.overhangs.reduce((a, b) => (b.value_um < a.value_um ? b : a));
   const limit = names.value?.overhang_low_um ?? 0;
   const text = `${micrometres(least.value_um)} ± ${number(least.uncertainty_um)}`;

@@ -4,7 +4,7 @@ import { clock, metres, number, percent, pace } from "../format.js";
 import { useChannel } from "../hooks.js";
 import { has, t } from "../i18n.js";
 import { beat } from "../live.js";
-import { Empty, Interval, Panel, barStart, outOf, waiting } from "../parts/common.js";
+import { Empty, Interval, Panel, barStart, forecastCells, waiting } from "../parts/common.js";
 import { Alarm, Glyph, stateGlyph, statePriority } from "../parts/glyphs.js";
 import { RollMap } from "../parts/roll_map.js";
 import { DefectTable } from "../roll/defects.js";
@@ -42,6 +42,7 @@ function Flow({ stations }) {
   const rows = others.length ? [...GROUPS, [["rest", others]]] : GROUPS;
   return html`
     <section class="flow panel" aria-label=${t("flow.title")} data-testid="flow">
+      <span class="legend small muted" aria-hidden="true">${t("tile.legend")}</span>
       ${rows.map((groups) => html`
         <div class="flow-row">
           ${groups.map(([name, codes]) => html`
@@ -57,6 +58,7 @@ function Tile({ station }) {
   const { state } = station;
   const priority = statePriority(state?.state);
   const flags = [state?.blocked && t("state.blocked"), state?.starved && t("state.starved")].filter(Boolean);
+  const counts = t("tile.counts", { here: number(station.units_count), done: number(state?.processed_count) });
   const hint = [station.title, state?.stop_reason, ...station.abnormal_tags].filter(Boolean).join(" · ");
   return html`
     <li class=${priority ? `tile abnormal p${priority}` : "tile"} title=${hint} data-testid=${`station-${station.code}`}>
@@ -66,7 +68,7 @@ function Tile({ station }) {
         ${station.abnormal_tags.length > 0
           ? html`<${Alarm} priority=${2}>${tagsOff(station.abnormal_tags)}<//>`
           : flags.length > 0 ? flags.join(", ")
-          : html`<span title=${t("tile.here")}>${number(station.units_count)}</span>${" / "}<span title=${t("tile.done")}>${number(state?.processed_count)}</span>`}
+          : html`<span role="img" title=${counts} aria-label=${counts}>${number(station.units_count)} / ${number(state?.processed_count)}</span>`}
       </div>
     </li>`;
 }
@@ -112,14 +114,14 @@ function Forecast({ line }) {
           <div class="row forecast-head">
             <span class="big" data-testid="forecast-value">${percent(forecast.expected_fraction)}</span>
             <span class="small muted">${t("yield.interval", { low: percent(forecast.low_fraction), high: percent(forecast.high_fraction), coverage: percent(forecast.coverage, 0) })}<br />
-              ${t("yield.of_cells", { cells: number(forecast.cells_count) })}</span>
+              ${forecastCells(forecast)}</span>
           </div>
           <${Interval} value=${forecast.expected_fraction} low=${forecast.low_fraction} high=${forecast.high_fraction}
             from=${barStart(forecast.low_fraction)} label=${t("yield.forecast")} />`
         : html`<${Empty}>${t("yield.none")}<//>`}
       <dl class="facts">
         <dt>${t("yield.open_cells")}</dt><dd>${number(line.cells_open_count)}</dd>
-        <dt>${t("yield.tested")}</dt><dd><span data-testid="passed">${outOf(line.cells_passed_count, line.cells_tested_count)}</span>${" "}${t("yield.passed")}</dd>
+        <dt title=${t("yield.tested_explained")}>${t("yield.tested")}</dt><dd><span data-testid="passed">${t("yield.verdicts", { cells: number(line.cells_tested_count), passed: number(line.cells_passed_count) })}</span></dd>
         ${forecast && html`<dt>${t("yield.model")}</dt><dd class="small">${forecast.model}, ${t("yield.labels", { count: number(forecast.labels_count) })}</dd>`}
       </dl>
     <//>`;

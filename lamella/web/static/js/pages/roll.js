@@ -104,7 +104,7 @@ export function RollPage({ roll: name }) {
     <div class="row spread">
       <h1>${t("roll.title", { roll: name })}</h1>
       <div class="figures">
-        <span><b>${metres(roll.length_um, 1)}</b> ${t("roll.long")}</span>
+        <span><b>${metres(roll.length_um, 1)}</b> ${t(line?.current_roll === name ? "roll.so_far" : "roll.long")}</span>
         <span><b data-testid="roll-defects">${number(table.rows.length)}</b> ${t("roll.defects", { count: table.rows.length })}</span>
         <span><b>${number(table.killers.length)}</b> ${t("roll.killers")}</span>
         <span><b>${number(roll.streaks.length)}</b> ${t("roll.streaks", { count: roll.streaks.length })}</span>

@@ -3,12 +3,13 @@ import { html } from "../dom.js";
 import { minute, number, percent } from "../format.js";
 import { useChannel } from "../hooks.js";
 import { t } from "../i18n.js";
-import { Empty, Interval, Panel, barStart, outOf, waiting } from "../parts/common.js";
+import { Empty, Interval, Panel, barStart, forecastCells, outOf, waiting } from "../parts/common.js";
 import { TrackChart } from "../parts/track_chart.js";
 import { stationName } from "../store.js";
 
 export function YieldPage() {
   const value = useChannel("yield");
+  const line = useChannel("line");
   const word = waiting(value);
   if (word) return word;
   return html`
@@ -17,7 +18,7 @@ export function YieldPage() {
       <${Panel} title=${t("track.title")} testid="track-panel">
         ${value.track.length > 1 ? html`<${TrackChart} track=${value.track} />` : html`<${Empty}>${t("track.none")}<//>`}
       <//>
-      <${Losses} losses=${value.losses} />
+      <${Losses} losses=${value.losses} open=${line?.cells_open_count} />
       <${Lots} lots=${value.lots} />
       <${Record} value=${value} />
     </div>`;
@@ -33,8 +34,8 @@ function Now({ forecast }) {
           <${Interval} value=${forecast.expected_fraction} low=${forecast.low_fraction} high=${forecast.high_fraction}
             from=${barStart(forecast.low_fraction)} label=${t("yield.forecast")} />
           <dl class="facts">
-            <dt>${t("yield.scope")}</dt><dd>${t(`scope.${forecast.scope}`)}: ${forecast.name}</dd>
-            <dt>${t("yield.cells")}</dt><dd>${number(forecast.cells_count)}</dd>
+            <dt>${t("yield.scope")}</dt><dd>${t(`scope.${forecast.scope}`)}${forecast.scope === "line" ? "" : `: ${forecast.name}`}</dd>
+            <dt>${t("yield.cells")}</dt><dd>${forecastCells(forecast)}</dd>
             <dt>${t("yield.computed")}</dt><dd>${minute(forecast.at)} UTC</dd>
             <dt>${t("yield.model")}</dt><dd>${forecast.model}</dd>
             <dt>${t("yield.learnt")}</dt><dd>${t("yield.labels", { count: number(forecast.labels_count) })}</dd>
@@ -43,12 +44,12 @@ function Now({ forecast }) {
     <//>`;
 }
 
-function Losses({ losses }) {
+function Losses({ losses, open }) {
   const rows = [...losses].sort((a, b) => b.cells - a.cells);
   const most = Math.max(...rows.map((row) => row.cells), 0.01);
   const total = rows.reduce((sum, row) => sum + row.cells, 0);
   return html`
-    <${Panel} title=${t("losses.title")} testid="losses">
+    <${Panel} title=${t("losses.title")} testid="losses" extra=${html`<span class="muted small">${t("yield.of_cells", { cells: number(open) })}</span>`}>
       ${rows.length
         ? html`
           <table>

@@ -42,5 +42,11 @@ export function Interval({ value, low, high, from = 0, label }) {
 /** Where the interval bar begins: the largest of 0, 50, 80 % that still shows the whole interval. */
 export const barStart = (low) => [0.8, 0.5, 0].find((start) => low > start) ?? 0;
 
+/** Which cells a forecast speaks of: those to come from the newest film, or the open ones. */
+export function forecastCells(forecast) {
+  const key = forecast.name.endsWith("of the newest film") ? "yield.of_film" : "yield.of_cells";
+  return t(key, { cells: number(forecast.cells_count) });
+}
+
 /** `118 of 126`. */
 export const outOf = (part, whole) => t("count.of", { part: number(part), whole: number(whole) });

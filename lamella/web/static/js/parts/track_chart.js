@@ -6,6 +6,7 @@ import { colour, theme } from "../store.js";
 import uPlot from "../../vendor/uplot.js";
 
 const HEIGHT = 250;
+const SECONDS_BELOW_S = 300;
 
 /** @param {{track: {at: string, expected_fraction: number, low_fraction: number, high_fraction: number}[]}} props */
 export function TrackChart({ track }) {
@@ -32,7 +33,7 @@ export function TrackChart({ track }) {
         cursor: { drag: { x: true, y: false }, points: { size: 7 } },
         scales: { y: { range: (_, low, high) => [Math.max(0, Math.floor(20 * (low ?? 0)) / 20), Math.min(1, Math.ceil(20 * (high ?? 1)) / 20)] } },
         axes: [
-          { ...axis, space: 90, values: (_, splits, __, ___, step) => splits.map((at) => label(at, step)) },
+          { ...axis, space: 90, values: (chart, splits, _, __, step) => splits.map((at) => label(at, step, chart.scales.x.max - chart.scales.x.min)) },
           { ...axis, size: 62, incrs: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5], values: (_, splits) => splits.map((value) => percent(value, 0)) },
         ],
         series: [
@@ -62,8 +63,9 @@ export function TrackChart({ track }) {
     <p class="muted small" aria-live="off">${said || t("track.explained")}</p>`;
 }
 
-/** Date where a day begins or steps are long, else the hour. */
-function label(at_s, step_s) {
+/** Date where a day begins or steps are long, else the hour; with seconds where little time is shown. */
+function label(at_s, step_s, shown_s) {
+  if (shown_s < SECONDS_BELOW_S) return clock(at_s * 1000);
   const text = clock(at_s * 1000).slice(0, 5);
   if (step_s >= 86_400 || text === "00:00") return day(at_s * 1000).slice(5);
   return text;
