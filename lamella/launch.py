@@ -68,6 +68,8 @@ def run_line(site: Site, roles: Sequence[Role], *, quiet: bool = False) -> int:
 
 async def _run(site: Site, roles: Sequence[Role], board: Board) -> None:
     started = time.monotonic()
+    if "plant" in roles and site.plant.scenario:
+        _require_scenario(site)
     settled = _settled(site)
     settings = site.state_dir / "run" / "site.toml"
     settings.parent.mkdir(parents=True, exist_ok=True)
@@ -205,6 +207,13 @@ def _signal(child: Child, number: signal.Signals) -> None:
     if child.process is not None and _alive(child):
         with contextlib.suppress(ProcessLookupError):
             child.process.send_signal(number)
+
+
+def _require_scenario(site: Site) -> None:
+    """Refuse an unknown scenario now, not in a process that nobody looks at."""
+    from plant.scenario import load_scenario
+
+    load_scenario(site.plant.scenario, load_line(site.line.model))
 
 
 def _settled(site: Site) -> Site:

@@ -106,6 +106,8 @@ class Plant:
         self._hand = ThreadPoolExecutor(1, thread_name_prefix="plant")
         self._states_due_s = self._save_due_s = 0.0
         self._answers: dict[str, Done] = {}
+        self._obeying = asyncio.Lock()
+        """One command at a time, so that one that arrives twice is obeyed once."""
         self._slow_said_s = 0.0
 
     async def live(self) -> None:
@@ -178,12 +180,13 @@ class Plant:
             command = _commands.decode(payload)
         except msgspec.DecodeError as error:
             return msgspec.json.encode(Done(id="", ok=False, detail=f"no command of the plant: {error}"))
-        answer = self._answers.get(command.id)
-        if answer is None:
-            answer = self._answers[command.id] = await self._done(command)
-            while len(self._answers) > _ANSWERS_KEPT:
-                del self._answers[next(iter(self._answers))]
-            log.info("%s of %s: %s", type(command).__name__, command.person, answer.detail)
+        async with self._obeying:
+            answer = self._answers.get(command.id)
+            if answer is None:
+                answer = self._answers[command.id] = await self._done(command)
+                while len(self._answers) > _ANSWERS_KEPT:
+                    del self._answers[next(iter(self._answers))]
+                log.info("%s of %s: %s", type(command).__name__, command.person, answer.detail)
         return msgspec.json.encode(answer)
 
     async def _done(self, command: Command) -> Done:

@@ -211,8 +211,8 @@ class CannedLine:
     def _forecast(self) -> YieldForecast:
         return YieldForecast(
             at_ns=self.at_ns, simulated=True, id="f-1", source="twin@test", forecast="line-0042", scope="line",
-            name="line-1", cells_count=66, expected_fraction=0.941, low_fraction=0.902, high_fraction=0.967,
-            model="kill-logistic@4", labels_count=126,
+            name="66 cells of the newest film", cells_count=66, expected_fraction=0.941, low_fraction=0.902,
+            high_fraction=0.967, model="kill-logistic@4", labels_count=126,
         )  # fmt: skip
 
     def _rolls(self) -> RollsView:
@@ -386,7 +386,7 @@ def _layer(number: int, defects: list[FilmDefect]) -> LayerView:
     return LayerView(
         layer=number, kind=kind, sheet=f"{ROLL}/1/{start // 1000:06d}",
         placed_ns=NOW_NS - 30 * HOUR_NS + number * 10**10,
-        faces=faces, inspection=None if number == 3 else inspection,
+        faces=faces, inspection=None if number == 4 else inspection,
     )  # fmt: skip
 
 

@@ -142,6 +142,7 @@ def test_pictures_that_are_no_stacks_are_refused_by_name(pictures: Path, tmp_pat
         (["model", "verify", "no-such-model"], NOT_FOUND, "film-candidates"),
         (["inspect", "film", "nowhere/", "--model", "film-candidates", "--out", "out"], NOT_FOUND, "nowhere"),
         (["wires", "replay", "nowhere/"], NOT_FOUND, "lamella wires record"),
+        (["run", "--scenario", "F08"], NOT_FOUND, "F01"),
         (["--state", "nowhere", "wires", "record", "--out", "rec"], DEPENDENCY_UNREACHABLE, "lamella run"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),

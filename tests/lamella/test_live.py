@@ -13,9 +13,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
+from lamella.web.hub import Hub
+from lamella.web.twin import Twin
+from line.bus import connect as connect_bus
 from line.config import BrokerSettings, Site
 from line.events import CellMade, LinkState, RollStarted, StationState
-from tests.lamella.canned import CELL, NOW_NS, ROLL, STACK, film_defect
+from line.topics import topics_of
+from tests.lamella.canned import CELL, NOW_NS, ROLL, STACK, CannedLine, film_defect
 from tests.lamella.rig import Rig, running_console
 
 
@@ -173,3 +177,23 @@ async def test_a_link_that_changes_is_told_without_a_page_of_its_own(rig: Rig, p
     (event,) = links(await heard(page, links))
     assert event["with"] == {"link": "opcua", "state": "stale", "detail": ""}
     assert event["page"] == ""
+
+
+async def test_a_twin_that_has_heard_nothing_or_catches_up_has_no_pace(site: Site, broker: BrokerSettings) -> None:
+    second_ns = 10**9
+    line = CannedLine()
+    async with connect_bus(site.broker, "paced", lasting=False) as bus:
+        topics = topics_of(line.model, site.broker.topic_root)
+        hub = Hub(bus, topics, Twin(bus, topics))
+        for wall_s in range(4):
+            hub._keep_pace(float(wall_s), 0)
+        assert hub._speed() is None, "a twin that folded nothing has no plant time"
+        for wall_s in range(4, 7):
+            hub._keep_pace(float(wall_s), NOW_NS + 60 * wall_s * second_ns)
+        assert hub._speed() == pytest.approx(60)
+        later_ns = NOW_NS + 86_400 * second_ns
+        hub._keep_pace(7.0, later_ns)
+        assert hub._speed() is None, "a day in a second is a jump"
+        for wall_s in (8, 9):
+            hub._keep_pace(float(wall_s), later_ns + 600 * (wall_s - 7) * second_ns)
+        assert hub._speed() == pytest.approx(600)

@@ -139,7 +139,10 @@ async def test_the_line_shows_states_in_words_and_what_is_abnormal(window: Windo
     await expect(window.page.get_by_test_id("abnormal")).to_contain_text("CAST PumpPressure outside its alarm limits")
     await expect(window.page.get_by_test_id("forecast-value")).to_have_text("94.1\u00a0%")
     await expect(window.page.get_by_test_id("passed")).to_have_text("126 cells, 118 passed")
+    await expect(window.page.get_by_test_id("forecast")).to_contain_text("66 cells to come from the newest film")
     await expect(window.page.get_by_test_id("coated")).to_have_text("62.4\u00a0m")
+    counts = window.page.get_by_test_id("station-S03").get_by_role("img", name="15 units here now, 421 done")
+    await expect(counts).to_have_text("15 / 421")
     assert await window.page.locator("[data-testid^=station-S]").count() == 19
 
 
@@ -284,7 +287,8 @@ async def test_a_cell_shows_where_each_layer_came_from_and_why_it_may_fail(windo
     await window.go(f"/cells/{CELL}")
     await expect(page.get_by_test_id("layer-table").locator("tbody tr")).to_have_count(37)
     await expect(page.get_by_test_id("layer-9")).to_contain_text("reject")
-    await expect(page.get_by_test_id("layer-3")).to_contain_text("not inspected")
+    await expect(page.get_by_test_id("layer-4")).to_contain_text("not inspected")
+    await expect(page.get_by_test_id("layer-3")).to_contain_text("measured on the cathode above")
     await expect(page.get_by_test_id("layer-22")).to_contain_text("650\u00a0µm")
     await expect(page.get_by_test_id("p-pass")).to_have_text("62\u00a0%")
     await expect(page.get_by_test_id("reasons").locator("li")).to_have_count(4)

@@ -130,6 +130,21 @@ def test_the_line_counts_what_is_where(ask: Ask) -> None:
     assert view.forecast is not None
 
 
+def test_a_cell_lost_in_formation_has_its_verdict_on_the_line_page_and_in_the_model(
+    line: LineModel, maker: LineMaker, folded: Fold
+) -> None:
+    for index in range(4):
+        maker.stack(f"ST-{index}", [f"LR-1/{index}/{layer}" for layer in range(19)])
+    maker.move("ST-0", "stack", "S13", outcome="scrap")
+    maker.cell("CE-1", "ST-1", passed=True)
+    for index, station in ((2, "S16"), (3, "S17")):
+        maker.cell(f"CE-{index}", f"ST-{index}")
+        maker.move(f"CE-{index}", "cell", station, outcome="scrap", visit=2)
+    view = asker(line, folded(maker.events))(queries.AskLine())
+    assert isinstance(view, queries.LineView)
+    assert (view.cells_open_count, view.cells_tested_count, view.cells_passed_count) == (0, 3, 1)
+
+
 def test_abnormal_tags_states_and_the_recipe_are_shown(line: LineModel, maker: LineMaker, folded: Fold) -> None:
     sample = TagSample("S03.PumpPressure", 3.4, "good", 5)
     maker.say(TagBatch, station="S03", samples=(sample, TagSample("S03.WebSpeed", 1.0, "good", 5)))

@@ -51,6 +51,7 @@ def test_inspected_share_is_of_area_when_cameras_see_parts_of_the_width(maker: L
 def test_sightings_of_one_streak_are_one_span_and_another_cd_is_another(maker: LineMaker, folded: Fold) -> None:
     for number in range(20):
         maker.defect(f"a{number}", "FR-1", number * 250_000, 112_000, kind="STR", length_um=240_000, width_um=400)
+    maker.strip("FR-1", 0, 10_000_000)
     maker.defect("b", "FR-1", 1_000_000, 200_000, kind="STR", length_um=300_000, width_um=400)
     maker.defect("c", "FR-1", 9_000_000, 112_000, kind="STR", length_um=300_000, width_um=400)
     maker.defect("d", "FR-1", 1_200_000, 112_000, kind="SCR", length_um=300_000, width_um=60)
@@ -61,6 +62,35 @@ def test_sightings_of_one_streak_are_one_span_and_another_cd_is_another(maker: L
         (1_000_000, 1_300_000, "STR at CD 200.0 mm"),
         (1_200_000, 1_500_000, "SCR at CD 112.0 mm"),
         (9_000_000, 9_300_000, "STR at CD 112.0 mm"),
+    ]
+
+
+def test_a_streak_goes_on_over_film_that_nobody_looked_at(maker: LineMaker, folded: Fold) -> None:
+    for number in range(36):
+        start_um = number * 5_000_000
+        maker.strip("FR-1", start_um, start_um + 300_000, number)
+        maker.defect(
+            f"a{number}", "FR-1", start_um, 112_000 + 400 * (number % 2), kind="STR", length_um=280_000, width_um=300
+        )
+    roll = folded(maker.events).rolls["FR-1"]
+    assert [(row.start_um, row.end_um) for row in roll.streaks()] == [(0, 175_280_000)]
+    assert len(roll.defects) == 36
+
+
+def test_a_streak_ends_where_film_was_looked_at_or_another_cd_or_class_begins(maker: LineMaker, folded: Fold) -> None:
+    maker.strip("FR-1", 0, 5_000_000)
+    for name, start_um, cd_um, kind in (
+        ("first", 0, 112_000, "STR"), ("after a metre", 1_250_000, 112_500, "STR"),
+        ("after more", 3_000_000, 112_000, "STR"), ("aside", 8_000_000, 114_000, "STR"),
+        ("other", 8_000_000, 112_000, "SCR"),
+    ):  # fmt: skip
+        maker.defect(name, "FR-1", start_um, cd_um, kind=kind, length_um=300_000, width_um=100)
+    spans = [(row.kind, row.start_um, row.end_um) for row in folded(maker.events).rolls["FR-1"].streaks()]
+    assert spans == [
+        ("STR", 0, 1_550_000),
+        ("STR", 3_000_000, 3_300_000),
+        ("SCR", 8_000_000, 8_300_000),
+        ("STR", 8_000_000, 8_300_000),
     ]
 
 

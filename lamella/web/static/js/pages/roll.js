@@ -28,6 +28,7 @@ const byFactor = (factor) => (now) => zoomed(now, factor, (now.from + now.to) / 
 
 export function RollPage({ roll: name }) {
   const roll = useChannel(`roll:${name}`);
+  const line = useChannel("line");
   const [wanted, setWanted] = useState(addressed);
   const selected = route.value.query.get("defect");
   const table = useMemo(() => new DefectTable(roll?.defects ?? []), [roll?.defects]);

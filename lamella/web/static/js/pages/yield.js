@@ -78,6 +78,7 @@ function Lots({ lots }) {
             </tbody>
           </table></div>`
         : html`<${Empty}>${t("lots.none")}<//>`}
+      <p class="muted small">${t("lots.explained")}</p>
     <//>`;
 }
 
