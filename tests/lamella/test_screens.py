@@ -141,8 +141,8 @@ async def test_the_line_shows_states_in_words_and_what_is_abnormal(window: Windo
     await expect(window.page.get_by_test_id("passed")).to_have_text("126 cells, 118 passed")
     await expect(window.page.get_by_test_id("forecast")).to_contain_text("66 cells to come from the newest film")
     await expect(window.page.get_by_test_id("coated")).to_have_text("62.4\u00a0m")
-    counts = window.page.get_by_test_id("station-S03").get_by_role("img", name="15 units here now, 421 done")
-    await expect(counts).to_have_text("15 / 421")
+    counts = window.page.get_by_test_id("station-S18").get_by_role("img", name="5 units here now, 526 done")
+    await expect(counts).to_have_text("5 / 526")
     assert await window.page.locator("[data-testid^=station-S]").count() == 19
 
 

@@ -85,7 +85,7 @@ function Found({ face }) {
 }
 
 function Overhang({ inspection, kind, layer }) {
-  if (kind === "laminate") return html`<span class="muted small">${layer < names.value?.placements_count ? t("layer.on_cathode") : "–"}</span>`;
+  if (kind === "laminate") return html`<span class="on-cathode muted small">${layer < names.value?.placements_count ? t("layer.on_cathode") : "–"}</span>`;
   if (!inspection) return html`<span class="muted" title=${t("layer.not_seen")}><${Glyph} name="unknown" /> ${t("verdict.uninspected")}</span>`;
   if (!inspection.overhangs.length) return html`<span class="muted">–</span>`;
   const least = inspection.overhangs.reduce((a, b) => (b.value_um < a.value_um ? b : a));
