@@ -41,7 +41,7 @@ def _tables(state: LineState) -> Iterable[tuple[bytes, Iterable[object]]]:
     tables: dict[bytes, Mapping[str, object]] = {
         b"started": state.started, b"ended": state.ended, b"sheets": state.sheets, b"placed": state.placed,
         b"cell_of": state.cell_of, b"stack_of": state.stack_of, b"tests": state.tests, b"cells": state.cells,
-        b"station_states": state.station_states, b"services": state.services, b"tags": state.tags,
+        b"station_states": state.station_states, b"tags": state.tags,
         b"predicted": state.predicted, b"forecasts": state.forecasts, b"scores": state.scores,
     }  # fmt: skip
     for name, table in tables.items():

@@ -318,7 +318,9 @@ class LineState:
         _keep_event(self.station_states, event.station, event)
 
     def _service_state(self, event: events.ServiceState) -> None:
-        _keep_event(self.services, event.service, event)
+        """The last one heard is what is so: it has no number, is never replayed, and a last will bears the time at
+        which the service began, so its time says nothing."""
+        self.services[event.service] = event
 
     def _recipe_activated(self, event: events.RecipeActivated) -> None:
         if self.recipe is None or _event_order(event) > _event_order(self.recipe):

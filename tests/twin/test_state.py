@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from line.events import AnyEvent, Event, LabResult, SheetCut, UnitMoved
+from line.events import AnyEvent, Event, LabResult, ServiceState, SheetCut, UnitMoved
+from line.model import load_line
 from twin.state import LineState
 from twin.units import steps_of
 
@@ -84,3 +85,11 @@ def test_a_corrected_cut_moves_a_sheet_to_its_right_place(folded: Fold, small_pa
     cut = next(event for event in small_past if isinstance(event, SheetCut))
     state.apply(replace(cut, at_ns=cut.at_ns + 1, roll="LR-9c", start_um=7, end_um=9))
     assert state.sheets[cut.sheet].roll == "LR-9c"
+
+
+def test_a_service_whose_last_will_is_older_than_its_last_word_is_gone() -> None:
+    state = LineState(load_line())
+    online = ServiceState(at_ns=20, source="vision@box", service="vision@box", role="vision", state="online")
+    state.apply(online)
+    state.apply(replace(online, at_ns=10, state="offline"))
+    assert state.services["vision@box"].state == "offline"
