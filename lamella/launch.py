@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 import urllib.error
@@ -33,6 +32,7 @@ from line.config import LineSettings, Site, written
 from line.errors import ConfigError, ConflictError, MessageError
 from line.events import ServiceState
 from line.model import load_line
+from line.ports import free_port
 from line.topics import topics_of
 
 log = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ def _settled(site: Site) -> Site:
 
     replace = msgspec.structs.replace
     state_dir = site.state_dir.resolve()
-    broker = replace(site.broker, port=site.broker.port or _free_port(site.broker.host))
+    broker = replace(site.broker, port=site.broker.port or free_port(site.broker.host))
     plc = replace(site.plc, endpoint=site.plc.endpoint or f"file:{state_dir / 'plant' / 'endpoint'}")
     film_model = str(bundle_folder(site.vision.film_model, state_dir).resolve())
     simulated = plc.endpoint.startswith("file:")
@@ -245,12 +245,6 @@ def _absolute(settings: LineSettings) -> LineSettings:
         name: str(Path(value).resolve()) for name in names if Path(value := getattr(settings, name)).exists() and value
     }
     return msgspec.structs.replace(settings, state_dir=str(Path(settings.state_dir).resolve()), **paths)
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 async def _listening(host: str, port: int) -> None:

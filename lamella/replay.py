@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import msgspec
 
 from line.config import Site
 from line.frames import SpoolWriter, read_frame
+from line.ports import free_port
 from line.recording import FRAMES_FILE, RecordedFrame, read_rows
 from line.service import open_service
 from plc.replay import play_all, playing
@@ -27,7 +27,7 @@ async def serve(site: Site) -> None:
         MessageError: a row of it is wrong.
     """
     folder = Path(site.line.recording)
-    async with open_service("replay", site) as service, playing(folder, service.line, port := _free_port()) as player:
+    async with open_service("replay", site) as service, playing(folder, service.line, port := free_port()) as player:
         endpoint = site.state_dir / "plant" / "endpoint"
         endpoint.parent.mkdir(parents=True, exist_ok=True)
         temporary = endpoint.with_suffix(".tmp")
@@ -55,9 +55,3 @@ async def _play_frames(folder: Path, spool: Path) -> int:
             log.warning("%s: the spool is full, frame dropped", row.file)
         count += 1
     return count
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -58,10 +58,6 @@ class Topics(Struct, frozen=True, kw_only=True):
         """Where questions to a role go."""
         return f"{self.base}/{role}/ask/{name}"
 
-    def will(self, service: str, role: str) -> str:
-        """Where the broker says that a service is gone."""
-        return f"{self.base}/{_slug(service)}-{role}/state/service_state"
-
 
 def topics_of(line: LineModel, root: str) -> Topics:
     """The topics of a line below a root."""

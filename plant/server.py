@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from line.address import NAMESPACE_URI, RING_SIZE, line_path, node_path
 from line.errors import PlcError
 from line.events import MaterialEvent, StationState, encoded
 from line.model import LineModel
+from line.ports import free_port
 from plant.server_nodes import Layout, double, moment_of, status_values
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ async def plant_server(line: LineModel, port: int) -> AsyncIterator[PlantServer]
     Raises:
         PlcError: the port cannot be opened.
     """
-    port = port or _free_port()
+    port = port or free_port()
     endpoint = f"opc.tcp://{_HOST}:{port}/lamella"
     server = Server(user_manager=PermissiveUserManager())
     await server.init()
@@ -140,9 +140,3 @@ async def plant_server(line: LineModel, port: int) -> AsyncIterator[PlantServer]
         yield PlantServer(server, line, index, endpoint)
     finally:
         await asyncio.shield(server.stop())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])
