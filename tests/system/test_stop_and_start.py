@@ -87,10 +87,12 @@ async def test_a_role_that_is_killed_comes_back_and_nothing_is_missing(line: Who
     async with chromium_page() as page:
         await page.goto(line.url)
         await expect(page.get_by_test_id("services")).to_contain_text(role, timeout=60_000)
+        if role == "twin":
+            # A twin that is killed is back too soon to be missed; one that hangs first is missed for certain.
+            os.kill(before[role], signal.SIGSTOP)
+            await expect(page.get_by_test_id("stale")).to_contain_text("The twin does not answer.", timeout=60_000)
         os.kill(before[role], signal.SIGKILL)
         await _said(page, f"Service {role}@box-1: offline")
-        if role == "twin":
-            await expect(page.get_by_test_id("stale")).to_contain_text("The twin does not answer.", timeout=60_000)
         await _said(page, f"Service {role}@box-1: online")
         await expect(page.get_by_test_id("stale")).to_have_count(0, timeout=120_000)
     after = line.processes()
