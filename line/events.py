@@ -32,8 +32,9 @@ Phase = Literal["entered", "left"]
 Outcome = Literal["ok", "scrap", "rework"]
 Verdict = Literal["pass", "mark", "reject", "review", "uninspected"]
 Severity = Literal["A", "B", "C"]
-Method = Literal["pixels", "drawn"]
-"""`pixels`: a picture was inspected. `drawn`: simulated through a detection curve, no picture existed."""
+Method = Literal["pixels", "drawn", "foreign"]
+"""`pixels`: a picture was inspected. `drawn`: simulated through a detection curve, no picture existed. `foreign`:
+another maker's inspector said so."""
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -274,6 +275,14 @@ class FilmDefect(Event, frozen=True, kw_only=True):
     position_uncertainty_um: float
     """Expanded, k=2."""
     area_um2: float
+    length_um: float = 0.0
+    """Along the longer axis; 0 where it was not measured."""
+    width_um: float = 0.0
+    """Across it; 0 where it was not measured."""
+    depth_fraction: Fraction | None = None
+    """Missing (or, for bumps, added) film as a share of its thickness, from transmission."""
+    depth_uncertainty_fraction: float | None = None
+    """Expanded, k=2."""
     contrast_bf: float
     """Relative grey change at the core; 0 is as the film around it."""
     contrast_df: float
@@ -302,7 +311,7 @@ class StripInspected(Event, frozen=True, kw_only=True):
     md_end_um: int
     cd_start_um: int
     cd_end_um: int
-    state: Literal["inspected", "over_capacity", "learning", "unreadable"]
+    state: Literal["inspected", "over_capacity", "learning", "unreadable", "uncalibrated"]
     """Only `inspected` counts as inspected film."""
     candidates_count: int
     defects_count: int
@@ -314,6 +323,95 @@ class StripInspected(Event, frozen=True, kw_only=True):
     method: Method
     providers: tuple[str, ...] = ()
     latency_ms: float = 0.0
+
+
+class FilmPattern(Event, frozen=True, kw_only=True):
+    """Defects that belong together. More of the same has the same `pattern` and a higher `revision`."""
+
+    pattern: str
+    revision: int = 1
+    roll: str
+    station: str
+    camera: str
+    form: Literal["cluster", "repeat", "rate"]
+    """`cluster`: near one another. `repeat`: once a turn of a roller. `rate`: more per m2 than is usual."""
+    kind: str
+    """Class code of its defects."""
+    defects: tuple[str, ...]
+    """The latest of them."""
+    defects_count: int
+    md_start_um: int
+    md_end_um: int
+    cd_start_um: int
+    cd_end_um: int
+    p_value: Fraction
+    """Chance of so clear a pattern among defects that lie at random."""
+    period_um: float = 0.0
+    """Of a repeat; 0 for other forms."""
+    roller: str = ""
+    """Of the line model, whose circumference is the period."""
+    rate_factor: float = 0.0
+    """Of a rate, against the usual one; 0 for other forms."""
+    verdict: Verdict
+    reason: str
+    cause: str
+    """What usually does this, in words."""
+
+
+class FilmProfile(Event, frozen=True, kw_only=True):
+    """Thickness of the film across the web, from transmission, over a stretch of a roll."""
+
+    roll: str
+    station: str
+    camera: str
+    md_start_um: int
+    md_end_um: int
+    cd_start_um: int
+    cd_step_um: int
+    mass_fraction: tuple[float, ...]
+    """By bin across the web: areal mass over that of good film, 1 being nominal."""
+    mass_uncertainty_fraction: float
+    """Expanded, k=2."""
+    bead_low_fraction: float
+    """Height of the bead at the operator-side edge over the film's thickness, behind the edge trim."""
+    bead_high_fraction: float
+    bead_low_um: int
+    """How far the bead reaches from the operator-side edge."""
+    bead_high_um: int
+    edge_low_um: int
+    """CD of the coat's operator-side edge."""
+    edge_high_um: int
+    verdict: Verdict
+    reason: str
+    method: Method
+
+
+class Measure(Struct, frozen=True, array_like=True):
+    """A quantity of a camera's own, with the range in which it may lie; None is no limit."""
+
+    quantity: str
+    channel: str
+    value: float
+    uncertainty: float | None
+    """Expanded, k=2."""
+    low: float | None
+    high: float | None
+    unit: str
+    """UCUM."""
+
+
+class CameraChecked(Event, frozen=True, kw_only=True):
+    """How well a camera sees: from a calibration target, a reference tile, or the film itself."""
+
+    station: str
+    camera: str
+    state: Literal["ok", "drifting", "fault", "expired", "uncalibrated"]
+    """`drifting`: still inspecting, though worse. `fault`, `expired`, `uncalibrated`: what it sees is uninspected."""
+    reason: str
+    calibration: str = ""
+    """In force; empty: none, the figures of the line model count."""
+    valid_until_ns: int = 0
+    measures: tuple[Measure, ...] = ()
 
 
 class Overhang(Struct, frozen=True, array_like=True):
@@ -525,7 +623,7 @@ class Heartbeat(Event, frozen=True, kw_only=True):
 AnyEvent = (
     TagBatch | StationState | LinkState | TagGap
     | BatchMixed | RollStarted | RollEnded | WebMapped | SheetCut | LayerPlaced | UnitMoved | CellMade | CellTested
-    | FilmDefect | StripInspected | LayerInspected
+    | FilmDefect | StripInspected | FilmPattern | FilmProfile | CameraChecked | LayerInspected
     | CellPredicted | YieldForecast | ForecastScored
     | OrderReleased | RecipeActivated | ShiftStarted | PersonRegistered | LabResult | Disposition | Correction
     | ServiceState | Heartbeat

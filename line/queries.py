@@ -10,7 +10,17 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from line.events import CellPredicted, CellTested, FilmDefect, LayerInspected, StationState, YieldForecast
+from line.events import (
+    CameraChecked,
+    CellPredicted,
+    CellTested,
+    FilmDefect,
+    FilmPattern,
+    FilmProfile,
+    LayerInspected,
+    StationState,
+    YieldForecast,
+)
 
 Limit = Annotated[int, Meta(ge=1, le=200_000)]
 
@@ -68,6 +78,10 @@ class LineView(Answer, frozen=True, kw_only=True, tag="line"):
     cells_passed_count: int
     forecast: YieldForecast | None
     services: tuple[str, ...]
+    cameras: tuple[CameraChecked, ...] = ()
+    """Latest word of each camera on itself."""
+    patterns: tuple[FilmPattern, ...] = ()
+    """Of the current roll, latest first."""
 
 
 class AskRolls(Question, frozen=True, kw_only=True, tag="rolls"):
@@ -139,6 +153,10 @@ class RollView(Answer, frozen=True, kw_only=True, tag="roll"):
     streaks: tuple[Span, ...]
     """Long MD defects, one span each, the label naming class and CD."""
     sheets: tuple[SheetSpan, ...]
+    patterns: tuple[FilmPattern, ...] = ()
+    profiles: tuple[FilmProfile, ...] = ()
+    gauge_mass_fraction: tuple[float | None, ...] = ()
+    """By profile: what the areal-mass gauge read on the same film, over nominal; None where it read nothing."""
 
 
 class AskCellsOf(Question, frozen=True, kw_only=True, tag="cells_of"):
@@ -220,6 +238,8 @@ class CellView(Answer, frozen=True, kw_only=True, tag="cell"):
     test: CellTested | None
     layers_inspected_count: int
     film_inspected_fraction: float
+    classes_uninspected: tuple[str, ...] = ()
+    """Defect classes that no fitted camera could have seen on this cell: not absent, unknown."""
 
 
 class AskCells(Question, frozen=True, kw_only=True, tag="cells"):

@@ -21,6 +21,8 @@ _CATEGORY: dict[type[events.Event], str] = {
     events.Heartbeat: "state",
     events.FilmDefect: "result",
     events.StripInspected: "result",
+    events.FilmPattern: "result",
+    events.FilmProfile: "result",
     events.LayerInspected: "result",
     events.CellTested: "result",
     events.CellPredicted: "result",
