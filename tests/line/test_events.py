@@ -81,7 +81,7 @@ def test_every_numeric_field_of_an_event_says_its_unit() -> None:
                "_fraction", "_mb", "_percent")  # fmt: skip
     plain = {
         "seq", "delivered_seq", "counter", "revision", "layer", "lane", "visit", "gripper", "version", "strip",
-        "score", "coverage", "p_pass", "p_low", "p_high", "log_share",
+        "score", "coverage", "p_pass", "p_low", "p_high", "p_value", "rate_factor", "log_share",
         "value", "target", "low", "high", "uncertainty", "speed",
         "contrast_bf", "contrast_df", "contrast_tx", "mean_grey_bf", "mean_grey_df", "mean_grey_tx",
     }  # fmt: skip
