@@ -8,7 +8,6 @@ says `online`, `offline` and its heartbeat itself.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
+from lamella.claims import require_free_port
 from lamella.web.app import application
 from lamella.web.guard import Guard
 from lamella.web.hub import Hub
@@ -48,7 +48,8 @@ async def serve(site: Site) -> None:
     """Serve the console until cancelled.
 
     Raises:
-        ConfigError: the address is taken or not ours; names host and port.
+        ConflictError: the port is taken; names host, port and setting.
+        ConfigError: the address is not ours.
     """
     line = load_line(site.line.model)
     topics = topics_of(line, site.broker.topic_root)
@@ -73,14 +74,12 @@ async def serve(site: Site) -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    require_free_port(host, port, "console.port")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        what = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on: {error.strerror}"
-        raise ConfigError(
-            f"{host}:{port} {what}; choose another port, or 0 for a free one", key="console.port"
-        ) from error
+        raise ConfigError(f"{host}:{port} cannot be listened on: {error.strerror}", key="console.host") from error
 
 
 @asynccontextmanager

@@ -17,7 +17,9 @@ from lamella.bundles import bundle_folder
 from line.bundle import open_bundle
 from line.config import Site
 from line.errors import LamellaError
+from line.film_sources import require_cameras, source_settings
 from line.model import load_line
+from vision.film_sources import unreachable
 from vision.session import ModelSession
 
 State = Literal["ok", "degraded", "failed"]
@@ -110,6 +112,22 @@ def _plc(site: Site) -> Finding:
                    next_step="check the cable, the PLC's OPC-UA server and plc.endpoint")  # fmt: skip
 
 
+def _cameras(site: Site) -> Finding:
+    """Every configured camera is looked for; one that is not found is named."""
+    try:
+        require_cameras(site.vision.sources, load_line(site.line.model))
+        settings = source_settings(site.vision.sources)
+    except LamellaError as error:
+        return Finding(name="cameras", state="failed", detail=str(error), next_step="mend vision.sources")
+    away = {str(setting): why for setting in settings if (why := unreachable(setting))}
+    if away:
+        return Finding(name="cameras", state="failed", unreachable=True,
+                       detail="; ".join(f"{name}: {why}" for name, why in away.items()),
+                       next_step="check cable, power and address, and vision.sources")  # fmt: skip
+    found = ", ".join(str(setting) for setting in settings)
+    return Finding(name="cameras", state="ok", detail=found or "from their spools")
+
+
 def _console(site: Site) -> Finding:
     host, port = site.console.host, site.console.port
     if port and _answers(host, port):
@@ -126,7 +144,7 @@ def _clock(site: Site) -> Finding:
 
 
 _CHECKS: tuple[Callable[[Site], Finding], ...] = (
-    _python, _runtime, _line, _model, _state_dir, _broker, _plc, _console, _clock,
+    _python, _runtime, _line, _model, _state_dir, _broker, _plc, _cameras, _console, _clock,
 )  # fmt: skip
 
 

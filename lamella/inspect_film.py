@@ -1,4 +1,4 @@
-"""Inspect pictures of a surface with a one-class model and, where truth is given, score the model."""
+"""Inspect pictures of a surface with a one-class or supervised model and, where truth is given, score the model."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from vision.anomaly import AnomalyInspector, AnomalyResult
 from vision.anomaly_overlay import anomaly_overlay
 from vision.images import ImageInfo, read_image
 from vision.png import png_of
+from vision.segmentation import SegmentationInspector, SegmentationResult
 from vision.session import Provider
 
 
@@ -101,7 +102,7 @@ def inspect_all(
     truth = Truth(masks)
     verdicts: list[str] = []
     with (
-        AnomalyInspector(bundle, provider) as inspector,
+        _inspector(bundle, provider) as inspector,
         Results(out) as results,
         Count(len(paths), "pictures").shown() as count,
     ):
@@ -115,6 +116,8 @@ def inspect_all(
                 truth.note(path, result)
                 row = _judged(path, info, result, bundle, 1000 * (time.monotonic() - began))
                 results.overlay(number, path, png_of(anomaly_overlay(image, result)))
+                if isinstance(result, SegmentationResult):
+                    results.mask(number, path, png_of(result.mask))
             except FrameError as error:
                 row = _with_error(row, error)
             verdicts.append(row.verdict)
@@ -139,7 +142,14 @@ def inspect_all(
     return summary
 
 
+def _inspector(bundle: Bundle, provider: Provider) -> AnomalyInspector | SegmentationInspector:
+    if bundle.manifest.task == "film-segmentation":
+        return SegmentationInspector(bundle, provider)
+    return AnomalyInspector(bundle, provider)
+
+
 def _judged(path: Path, info: ImageInfo, result: AnomalyResult, bundle: Bundle, milliseconds: float) -> FilmImageResult:
+    kinds = result.kinds if isinstance(result, SegmentationResult) else ("",) * len(result.regions)
     return FilmImageResult(
         file=str(path),
         sha256=info.sha256,
@@ -156,8 +166,9 @@ def _judged(path: Path, info: ImageInfo, result: AnomalyResult, bundle: Bundle, 
                 height_px=region.height_px,
                 area_px=region.area_px,
                 score=region.score,
+                kind=kind,
             )
-            for region in result.regions
+            for region, kind in zip(result.regions, kinds, strict=True)
         ),
         model=str(bundle.ref),
         model_digest=bundle.digest,

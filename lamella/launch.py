@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
-import os
 import signal
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from lamella.claims import claimed_folder, require_free_port
+from lamella.exit_codes import CONFLICT
 from lamella.roles import Role
 from lamella.starting import Board
 from line import events
@@ -31,6 +31,7 @@ from line.bus import Bus, connect
 from line.config import LineSettings, Site, written
 from line.errors import ConfigError, ConflictError, MessageError
 from line.events import ServiceState
+from line.film_sources import require_cameras, with_full_paths
 from line.model import load_line
 from line.ports import free_port
 from line.topics import topics_of
@@ -59,10 +60,10 @@ def run_line(site: Site, roles: Sequence[Role], *, quiet: bool = False) -> int:
     """Run roles until Ctrl-C or SIGTERM; returns the exit status.
 
     Raises:
-        ConflictError: the state directory is taken.
-        ConfigError: a port is taken, or the film model is not there.
+        ConflictError: the state directory or a port is taken.
+        ConfigError: the film model is not there.
     """
-    with _state_lock(site.state_dir):
+    with claimed_folder(site.state_dir):
         return asyncio.run(_until_signal(_run(site, roles, Board(quiet=quiet))))
 
 
@@ -70,6 +71,10 @@ async def _run(site: Site, roles: Sequence[Role], board: Board) -> None:
     started = time.monotonic()
     if "plant" in roles and site.plant.scenario:
         _require_scenario(site)
+    if "console" in roles:
+        require_free_port(site.console.host, site.console.port, "console.port")
+    if "broker" in roles:
+        require_free_port(site.broker.host, site.broker.port, "broker.port")
     settled = _settled(site)
     settings = site.state_dir / "run" / "site.toml"
     settings.parent.mkdir(parents=True, exist_ok=True)
@@ -146,6 +151,11 @@ async def _supervise(child: Child, settings: Path, state_dir: Path) -> None:
         status = await child.process.wait()
         if time.monotonic() - began > 2 * _RESTART_MOST_S:
             delay_s = _RESTART_FIRST_S
+        if status == CONFLICT and not child.restarts_count:
+            # Somebody was quicker than we; to start it again for ever would not end that.
+            raise ConflictError(
+                f"{child.role} has met another that works on the same: {_last_word(state_dir, child.role)}"
+            )
         child.restarts_count += 1
         log.error(
             "%s ended with status %d; see %s; starting it again in %g s",
@@ -166,6 +176,11 @@ async def _start(role: Role, settings: Path, state_dir: Path) -> asyncio.subproc
         return await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
         )
+
+
+def _last_word(state_dir: Path, role: Role) -> str:
+    lines = _log_path(state_dir, role).read_text(encoding="utf-8", errors="replace").splitlines()
+    return lines[-1].strip() if lines else "it said nothing"
 
 
 def _log_path(state_dir: Path, role: Role) -> Path:
@@ -221,6 +236,7 @@ def _settled(site: Site) -> Site:
     from lamella.bundles import bundle_folder
 
     replace = msgspec.structs.replace
+    require_cameras(site.vision.sources, load_line(site.line.model))
     state_dir = site.state_dir.resolve()
     broker = replace(site.broker, port=site.broker.port or free_port(site.broker.host))
     plc = replace(site.plc, endpoint=site.plc.endpoint or f"file:{state_dir / 'plant' / 'endpoint'}")
@@ -233,7 +249,7 @@ def _settled(site: Site) -> Site:
         line=_absolute(site.line),
         broker=broker,
         plc=plc,
-        vision=replace(site.vision, film_model=film_model),
+        vision=replace(site.vision, film_model=film_model, sources=with_full_paths(site.vision.sources)),
         twin=replace(site.twin, past=site.twin.past or past),
     )
 
@@ -264,23 +280,6 @@ async def _listening(host: str, port: int) -> None:
             await writer.wait_closed()
             return
     raise ConfigError(f"the broker does not listen on {host}:{port}; is the port taken?", key="broker.port")
-
-
-@contextmanager
-def _state_lock(state_dir: Path) -> Iterator[None]:
-    state_dir.mkdir(parents=True, exist_ok=True)
-    with (state_dir / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise ConflictError(
-                f"{state_dir} is in use by process {file.read().strip() or '?'}; stop it, or set line.state_dir"
-            ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 async def _until_signal(work: object) -> int:

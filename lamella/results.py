@@ -44,16 +44,17 @@ class Results:
 
     def overlay(self, number: int, source: Path, png: bytes) -> None:
         """The picture of a result; the number keeps files of one name in two folders apart."""
-        path = self._overlays / f"{number:05d}_{source.stem}.png"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(png)
-        temporary.replace(path)
+        _write_whole(self._overlays / f"{number:05d}_{source.stem}.png", png)
+
+    def mask(self, number: int, source: Path, png: bytes) -> None:
+        """The defective pixels of a result, white on black, for models that mark them."""
+        folder = self.out / "masks"
+        folder.mkdir(exist_ok=True)
+        _write_whole(folder / f"{number:05d}_{source.stem}.png", png)
 
     def summary(self, summary: Struct) -> None:
         """What it all comes to."""
-        temporary = self.out / "summary.json.tmp"
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
-        temporary.replace(self.out / "summary.json")
+        _write_whole(self.out / "summary.json", msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -62,6 +63,12 @@ class Results:
         if kind is None:
             (self.out / "results.jsonl.tmp").replace(self.out / "results.jsonl")
             _write_csv(self.out / "results.csv", self._rows)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
 
 
 def _write_csv(path: Path, rows: Sequence[Struct]) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Literal, get_args
 
+from lamella.claims import require_free_port
 from line.config import Site
 from line.service import run_service
 
@@ -18,7 +19,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def run_role(role: Role, site: Site) -> int:
-    """Run one role in this process; returns its exit status. Only the role's own package is imported."""
+    """Run one role in this process; returns its exit status. Only the role's own package is imported.
+
+    Raises:
+        ConflictError: the console's port is taken.
+    """
     _die_with_parent()
     return _RUNNERS[role](site)
 
@@ -64,6 +69,7 @@ def _twin(site: Site) -> int:
 def _console(site: Site) -> int:
     from lamella.console import serve
 
+    require_free_port(site.console.host, site.console.port, "console.port")
     return run_service("console", site, serve)
 
 

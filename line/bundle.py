@@ -59,6 +59,13 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     um_per_px: (
         Annotated[float, Meta(gt=0, description="pitch it was trained at; none when it was not stated")] | None
     ) = None
+    view_px: (
+        Annotated[
+            int,
+            Meta(gt=0, description="long side that a picture, or a tile of a larger one, is brought to"),
+        ]
+        | None
+    ) = None
     dtype: Literal["uint8"] = "uint8"
     layout: Literal["NCHW"] = "NCHW"
     low: Annotated[int, Meta(ge=0, le=255, description="darkest grey level")] = 0
@@ -93,6 +100,33 @@ class DetectionCurve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """False: assumed or designed. Only a measured curve may stand for this model on a line."""
     how: str
     """The study behind it: film, pitch, number of targets."""
+    basis: Literal["design", "release"] = "design"
+    """Rendered film and assumptions give a design curve, real coupons under the real camera a release curve."""
+    a90_95_um: Annotated[float, Meta(gt=0)] | None = None
+    """Size found nine times of ten, upper 95 % bound by likelihood ratio; none where the targets set no bound."""
+
+
+class ReleaseStudy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model was released on: real targets under the real camera. Its curves are never mixed with design ones."""
+
+    curves: dict[str, DetectionCurve]
+    """By defect class, all of basis `release`."""
+    camera: str
+    calibration: str
+    """Identifier of the calibration in force, or how the camera was set, in words."""
+    um_per_px: Annotated[float, Meta(gt=0)]
+    made_at: Annotated[datetime, Meta(tz=True)]
+    targets_digest: Sha256
+    """Of the file of targets."""
+    inspected_model: str
+    """name@vN digest of the bundle that looked at the coupons."""
+    blank_m2: Annotated[float, Meta(ge=0)]
+    """Coupon film without targets that was looked at."""
+    false_calls_count: Annotated[int, Meta(ge=0)]
+    false_calls_per_m2_low: Annotated[float, Meta(ge=0)]
+    """Of the exact two-sided 95 % Poisson interval."""
+    false_calls_per_m2_high: Annotated[float, Meta(ge=0)] | None = None
+    """None where no blank film was looked at."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,7 +152,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     training_image_count: Annotated[int, Meta(ge=0)] | None = None
     seed: int | None = None
     detection: dict[str, DetectionCurve] = {}
-    """By defect class."""
+    """By defect class, of basis `design`."""
+    release: ReleaseStudy | None = None
     metrics: dict[str, float] = {}
     golden_tolerance: Annotated[float, Meta(ge=0, description="largest absolute difference from a golden output")] = 0.0
     schema_version: Literal[1] = 1
@@ -135,6 +170,16 @@ class Bundle:
     @property
     def ref(self) -> ModelRef:
         return ModelRef(name=self.manifest.name, version=self.manifest.version, digest=self.digest)
+
+    @property
+    def standing_detection(self) -> dict[str, DetectionCurve]:
+        """Measured curves that stand for this model on a line: those of its release study, or else of its design.
+
+        Never some of each: a class that a release study left out has no standing curve.
+        """
+        study = self.manifest.release
+        curves = self.manifest.detection if study is None else study.curves
+        return {kind: curve for kind, curve in curves.items() if curve.measured}
 
     @property
     def model_path(self) -> Path:

@@ -70,7 +70,26 @@ class VisionSettings(Section, frozen=True, kw_only=True):
         int, Meta(ge=1, le=100_000, description="cap; above it the strip is flagged over capacity")
     ] = 200
     false_alarms_per_m2: Annotated[float, Meta(gt=0, description="budget that sets the gates [1/m2]")] = 0.5
-    threads: Annotated[int, Meta(ge=1, le=64, description="sessions in parallel, one core each")] = 1
+    threads: Annotated[
+        int, Meta(ge=1, le=64, description="share the work on a strip, a session each; 2 pay on fast webs")
+    ] = 1
+    calibration: Annotated[
+        Literal["required", "nominal"],
+        Meta(
+            description="`required`: real film seen by a camera out of calibration is uninspected; `nominal`: it is "
+            "inspected with the figures of the line model, as for recordings"
+        ),
+    ] = "required"
+    sources: Annotated[
+        str,
+        Meta(
+            description="where film cameras' frames come from, as `fins-1=genicam:SERIAL`; also `genicam:FILE.toml`, "
+            "`folder:PATH`, `foreign:MAPPING.toml`; a camera that is not named has its spool"
+        ),
+    ] = ""
+    replay_speed: Annotated[
+        float, Meta(ge=0, le=1000, description="of `folder` sources, 1 is the camera's line rate; 0: without pause")
+    ] = 1.0
 
 
 class TwinSettings(Section, frozen=True, kw_only=True):

@@ -64,6 +64,7 @@ class DefectClass(Row, frozen=True, kw_only=True):
     ] = None
     pattern: str
     seen_after: Stage
+    also_made_by: Annotated[tuple[Stage, ...], Meta(description="later stages that make more of it")] = ()
     rate_per_m2: NotNegative | None = None
     median_um: Positive | None = None
     sigma_ln: Positive | None = None
@@ -99,4 +100,5 @@ class DefectModel(Row, frozen=True, kw_only=True):
     false_alarms_per_m2: NotNegative
     count_dispersion: Annotated[Positive, Meta(description="alpha of the negative binomial count")]
     pod_pixel_um: Annotated[Positive, Meta(description="pixel that pod_a50_um is given for")]
+    stage_stations: Annotated[dict[Stage, str], Meta(description="where each stage that makes defects happens")]
     sheet_area_m2: Positive

@@ -32,6 +32,8 @@ class StripHeader(Struct, frozen=True, kw_only=True, tag_field="frame", tag="str
     """Contiguous per roll from 0; a hole is film nobody looked at."""
     encoder_um: int
     """Web travel since the roll's zero was under the die lip, when the first line was exposed."""
+    encoder_uncertainty_um: float = 0.0
+    """Expanded, k=2, where lines were counted or time was, for want of an encoder."""
     lines: int
     width_px: int
     pixel_um: float

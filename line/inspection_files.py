@@ -39,6 +39,8 @@ class Region(Struct, frozen=True, kw_only=True):
     area_px: int
     score: float
     """Highest in the region, on the scale of the picture's score."""
+    kind: str = ""
+    """Class of defect; empty where the model knows none."""
 
 
 class FilmImageResult(Struct, frozen=True, kw_only=True):

@@ -163,6 +163,10 @@ class LineModel(Row, frozen=True, kw_only=True, dict=True):
         """The camera of an id, `fins-1`."""
         return _found({row.id: row for row in self.cameras}, camera, "camera")
 
+    def film_cameras(self) -> tuple[Camera, ...]:
+        """The cameras that look at a web and are fitted."""
+        return tuple(row for row in self.cameras if row.kind == "film" and row.fitted)
+
     def web(self, name: str) -> Web:
         """The web of a name, `film`."""
         return _found({row.name: row for row in self.webs}, name, "web")

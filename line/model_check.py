@@ -164,6 +164,9 @@ def _defects(model: LineModel) -> Iterator[Problem]:
         yield from _distribution(key, row)
         for number, rule in enumerate(row.accept):
             yield from _rule(f"{key}.accept[{number}]", rule)
+        for stage in (row.seen_after, *row.also_made_by):
+            if stage not in model.defect_model.stage_stations:
+                yield "defect_model.stage_stations", f"names no station for {stage}, which makes {row.code}"
 
 
 def _distribution(key: str, row: DefectClass) -> Iterator[Problem]:
@@ -207,17 +210,25 @@ def _references(model: LineModel) -> Iterator[Problem]:
             for sheet in row.sheets
         ),
         *_station_places(model.stations, places),
+        *(
+            (f"defect_model.stage_stations.{stage}", code, stations, "station")
+            for stage, code in model.defect_model.stage_stations.items()
+        ),
     ]
     for key, name, known, what in wanted:
         if name not in known:
             yield key, _unknown(name, known, what)
+    casting = {row.name for row in model.webs if row.made_at in {place.station for place in model.positions}} | {None}
     for camera in model.cameras:
         if camera.kind == "film" and (camera.web is None or camera.position_um is None or camera.strip_lines is None):
             yield f"cameras.{camera.id}", "is a film camera; it needs web, position_um and strip_lines"
         at_station = [row.offset_um for row in model.positions if row.station == camera.station]
-        if camera.position_um is not None and camera.position_um not in at_station:
+        if camera.web in casting and camera.position_um is not None and camera.position_um not in at_station:
             allowed = f"a position of {camera.station}: {', '.join(f'{place} um' for place in at_station) or 'none'}"
             yield f"cameras.{camera.id}.position_um", f"is {camera.position_um} um; allowed: {allowed}"
+        for channel in camera.film_grey:
+            if channel not in camera.channels:
+                yield f"cameras.{camera.id}.film_grey", _unknown(channel, camera.channels, "channel of this camera")
         if camera.kind == "corner" and (camera.corner is None or camera.height_px is None):
             yield f"cameras.{camera.id}", "is a corner camera; it needs corner and height_px"
     try:

@@ -149,12 +149,18 @@ class Camera(Row, frozen=True, kw_only=True):
     pixel_um: Positive
     bits: Literal[8, 16] = 8
     web: str | None = None
-    position_um: Annotated[PlaceUm | None, Meta(description="from the die lip")] = None
+    position_um: Annotated[
+        PlaceUm | None, Meta(description="from the die lip; on another web from where its travel is counted")
+    ] = None
     cd_start_um: Annotated[int, Meta(description="CD of the first pixel")] = 0
     corner: Annotated[
         Annotated[int, Meta(ge=1, le=4)] | None,
         Meta(description="anticlockwise from the operator side, upstream"),
     ] = None
+    film_grey: Annotated[
+        dict[str, Positive], Meta(description="mean grey of good film by channel, lamps as new; of simulated film")
+    ] = {}
+    fitted: Annotated[bool, Meta(description="false: planned, and what only it could see is uninspected")] = True
     confidence: Confidence = "D"
 
 

@@ -26,6 +26,7 @@ from line.bundle import (
     Manifest,
     ModelRef,
     OutputSpec,
+    ReleaseStudy,
     Task,
     Threshold,
     bundle_digest,
@@ -58,6 +59,7 @@ class BundleDraft:
     seed: int | None = None
     detection: Mapping[str, DetectionCurve] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    release: ReleaseStudy | None = None
 
 
 def require_place(out: Path) -> None:
@@ -134,6 +136,7 @@ def _seal(folder: Path, draft: BundleDraft) -> Bundle:
         detection=dict(draft.detection),
         metrics=dict(draft.metrics),
         golden_tolerance=draft.golden_tolerance,
+        release=draft.release,
     )
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     (folder / MANIFEST_FILE).write_bytes(text)

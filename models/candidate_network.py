@@ -1,8 +1,9 @@
 """The network of the classifier of candidates, as an ONNX graph.
 
 Three planes of uint8 go in and are seen twice: finely around the grey of sound film, where a fault of a few grey levels
-matters, and coarsely, where a glint saturates. A patchify stem of 4 x 4 pixels keeps it at some 80 µs a patch on one
-core. The graph is built node by node with batch norms folded in, so that it holds nothing but the operators below.
+matters, and coarsely, where a glint saturates. A patchify stem of 4 x 4 pixels keeps it at some 40 µs a patch on one
+core in eight bits (`models/candidate_int8.py`). The graph is built node by node with batch norms folded in, so that it
+holds nothing but the operators below.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ FINE_GREY = (12.0, 6.0, 9.0)
 """Grey levels by channel that count as 1 in the fine planes, about three deviations of sound film."""
 FINE_LIMIT = 3.0
 COARSE_GREY = 48.0
-LAYERS = ((6, 24, 4, 4), (24, 48, 3, 2), (48, 64, 3, 1), (64, 80, 3, 2))
+LAYERS = ((6, 32, 4, 4), (32, 48, 3, 2), (48, 64, 3, 1), (64, 96, 3, 2))
 """Channels in and out, kernel and stride of each convolution."""
 
 Weights = dict[str, NDArray[np.float32]]

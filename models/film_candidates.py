@@ -22,27 +22,33 @@ from line.bundle import Bundle
 from line.errors import ProviderError
 from line.model import load_line
 from models.bundle_writer import require_place
-from models.candidate_bundle import scores_of, write_candidates
+from models.candidate_bundle import write_candidates
+from models.candidate_int8 import quantised
 from models.candidate_network import COARSE_GREY, FINE_GREY, FINE_LIMIT, LAYERS, Weights, network, planes
-from models.film_patches import Patches, drawn_roll, event_classes, labelled_patches
+from models.candidate_scores import agreement_fraction, keep_threshold, scores_of
+from models.film_patches import PIXEL_UM, Patches, drawn_roll, event_classes, labelled_patches
 from vision.candidates import CLEAN, FILM_GREY, PATCH_PX
 
 log = logging.getLogger(__name__)
 
 SHARES = {
-    "PIN": 3.0, "CRK": 2.5, "AGG": 2.2, "MET": 2.2, "FIB": 2.0, "STR": 0.5, "SCR": 0.8, "BUB": 1.6, "BLI": 1.3,
+    "PIN": 3.0, "CRK": 2.5, "AGG": 2.6, "MET": 3.2, "FIB": 2.8, "STR": 0.5, "SCR": 0.8, "BUB": 1.6, "BLI": 1.3,
     "DIS": 1.4, "WRK": 1.6, "THK": 1.4,
 }  # fmt: skip
 """Of targets, so that patches come out about even: a streak gives one a strip, a pinhole often none."""
 MOST_EASY_CLEAN_RATIO = 0.65
 """Clean patches of rolls with targets, against patches of targets."""
 
-_TRAINING_ROLLS, _VALIDATION_ROLLS = 260, 40
-_CLEAN_ROLLS = (40, 20)
-"""To train on and to validate with."""
+_TRAINING_ROLLS, _OTHER_ROLLS = 320, 45
+_CLEAN_ROLLS, _OTHER_CLEAN_ROLLS = 50, 25
+"""To train on; the others choose epoch and threshold, and as many more are reported on."""
+_FINE_PIXEL_UM, _FINE_SHARE = 10.0, 0.2
+"""Of rolls under a camera that sees finer; their patches are shown at the same pixel as all others."""
 _RATES, _CLEAN_RATES = (100.0, 5000.0), (30.0, 300.0)
 """Candidates per m² that the gates are set for."""
 _STRIPS, _CLEAN_STRIPS = 16, 100
+_WITHOUT_TX_SHARE = 0.12
+_CALIBRATION_PER_CLASS = 40
 _EPOCHS = 14
 _BATCH = 128
 _LEARNING_RATE = 3e-3
@@ -84,9 +90,11 @@ def rendered_dataset(*, seed: int, rolls: int, clean_rolls: int = 0, progress: P
         low, high = _CLEAN_RATES if sound else _RATES
         rate = float(np.exp(rng.uniform(np.log(low), np.log(high))))
         strips = _CLEAN_STRIPS if sound else _STRIPS
+        pixel_um = _FINE_PIXEL_UM if rng.random() < _FINE_SHARE else PIXEL_UM
         roll = drawn_roll(
-            rows, SHARES, rng, candidates_per_m2=rate, streaks_per_m2=rate / 50, strips=strips, tries=0 if sound else 40
-        )
+            rows, SHARES, rng, candidates_per_m2=rate, streaks_per_m2=rate / 50, strips=strips,
+            tries=0 if sound else 40, pixel_um=pixel_um,
+        )  # fmt: skip
         return labelled_patches(roll, strips=strips)
 
     parts: list[Patches] = []
@@ -114,7 +122,7 @@ def train_candidates(
     minutes: float = 12.0,
     progress: Progress = lambda _stage, _share: None,
     training_rolls: int = _TRAINING_ROLLS,
-    validation_rolls: int = _VALIDATION_ROLLS,
+    other_rolls: int = _OTHER_ROLLS,
 ) -> Bundle:
     """Render film, train the classifier, and write its bundle.
 
@@ -123,6 +131,8 @@ def train_candidates(
         seed: of film, weights and order.
         minutes: after which training stops with the best network so far; rendering comes before and is not counted.
         progress: told the stage and its share done.
+        training_rolls: with targets, to train on.
+        other_rolls: as many to choose epoch and threshold by, and as many again to report scores on.
 
     Raises:
         ProviderError: PyTorch is not installed.
@@ -130,20 +140,46 @@ def train_candidates(
     """
     torch = _torch()
     require_place(out)
-    training = rendered_dataset(seed=2 * seed, rolls=training_rolls, clean_rolls=_CLEAN_ROLLS[0], progress=progress)
-    validation = rendered_dataset(
-        seed=2 * seed + 1, rolls=validation_rolls, clean_rolls=_CLEAN_ROLLS[1], progress=progress
+    training, choosing, reported = (
+        rendered_dataset(seed=3 * seed + part, rolls=rolls, clean_rolls=clean_rolls, progress=progress)
+        for part, (rolls, clean_rolls) in enumerate([
+            (training_rolls, _CLEAN_ROLLS),
+            *2 * [(other_rolls, _OTHER_CLEAN_ROLLS)],
+        ])
     )
     started = time.monotonic()
-    weights = _trained(torch, training, validation, seed=seed, minutes=minutes, progress=progress)
+    weights = _trained(torch, training, choosing, seed=seed, minutes=minutes, progress=progress)
     trained_s = time.monotonic() - started
-    names = class_names()
-    scores = scores_of(network(weights), validation.images, validation.labels, names)
-    log.info("accuracy %.3f on %d patches of film never seen", scores.accuracy_fraction, len(validation.labels))
-    return write_candidates(
-        out, model=network(weights), names=names, scores=scores, training_images=training.images,
-        golden_images=_golden(validation, len(names)), seed=seed, trained_s=trained_s,
+    return released_network(
+        out, weights, training, choosing, reported, seed=seed, trained_s=trained_s,
         framework=f"PyTorch {torch.__version__}",
+    )  # fmt: skip
+
+
+def released_network(
+    out: Path,
+    weights: Weights,
+    training: Dataset,
+    choosing: Dataset,
+    reported: Dataset,
+    *,
+    seed: int,
+    trained_s: float,
+    framework: str,
+) -> Bundle:
+    """Bring a trained network to eight bits, set its threshold, score it on film that chose nothing, write it."""
+    names = class_names()
+    exact = network(weights)
+    small = quantised(exact, _some_of_each(training, len(names), _CALIBRATION_PER_CLASS))
+    keep = keep_threshold(small, choosing.images, choosing.labels, names)
+    scores = scores_of(small, reported.images, reported.labels, names, keep=keep)
+    own = scores_of(exact, reported.images, reported.labels, names, keep=keep)
+    log.info("accuracy %.4f, before quantising %.4f", scores.accuracy_fraction, own.accuracy_fraction)
+    return write_candidates(
+        out, model=small, names=names, scores=scores, float_accuracy_fraction=own.accuracy_fraction,
+        agreement_fraction=agreement_fraction(small, exact, reported.images),
+        training_images=training.images, golden_images=_some_of_each(reported, len(names), 2), seed=seed,
+        trained_s=trained_s, framework=framework,
     )  # fmt: skip
 
 
@@ -158,9 +194,9 @@ def _torch() -> Any:
 
 
 def _trained(
-    torch: Any, training: Dataset, validation: Dataset, *, seed: int, minutes: float, progress: Progress
+    torch: Any, training: Dataset, choosing: Dataset, *, seed: int, minutes: float, progress: Progress
 ) -> Weights:
-    """Weights with the least loss on the validation set, batch norms folded in."""
+    """Weights with the least loss on the set that chooses, batch norms folded in."""
     torch.manual_seed(seed)
     torch.set_num_threads(min(2, torch.get_num_threads()))
     trunk = torch.nn.Sequential()
@@ -201,10 +237,10 @@ def _trained(
             schedule.step()
         trunk.eval()
         with torch.no_grad():
-            parts = [logits(part) for part in torch.from_numpy(validation.images).split(512)]
+            parts = [logits(part) for part in torch.from_numpy(choosing.images).split(512)]
             answers = torch.cat(parts)
-            found = float(torch.nn.functional.cross_entropy(answers, torch.from_numpy(validation.labels)))
-            right = float((answers.argmax(1).numpy() == validation.labels).mean())
+            found = float(torch.nn.functional.cross_entropy(answers, torch.from_numpy(choosing.labels)))
+            right = float((answers.argmax(1).numpy() == choosing.labels).mean())
         log.info("epoch %d: validation loss %.4f, accuracy %.4f", epoch + 1, found, right)
         progress("train", (epoch + 1) / _EPOCHS)
         since_best += 1
@@ -217,7 +253,7 @@ def _trained(
 
 
 def _varied(torch: Any, images: Any, generator: Any) -> Any:
-    """Mirrored, shifted by up to 4 px and under slightly other light; a tail may point either way along the web."""
+    """Mirrored, shifted by up to 4 px, under slightly other light, some without transmission."""
     for axis in (2, 3):
         if float(torch.rand(1, generator=generator)) < 0.5:
             images = images.flip(axis)
@@ -225,7 +261,11 @@ def _varied(torch: Any, images: Any, generator: Any) -> Any:
     padded = torch.nn.functional.pad(images.float(), (4, 4, 4, 4), mode="reflect")
     moved = padded[:, :, 4 + shift[0] : 4 + shift[0] + PATCH_PX, 4 + shift[1] : 4 + shift[1] + PATCH_PX]
     light = 1 + 0.015 * torch.randn((len(images), 3, 1, 1), generator=generator)
-    return (moved * light).round().clamp(0, 255)
+    lit = (moved * light).round().clamp(0, 255)
+    # A camera behind the metal has no transmission; its patches show film grey in place of it.
+    lost = torch.rand((len(images), 1, 1, 1), generator=generator) < _WITHOUT_TX_SHARE
+    lit[:, 2:] = torch.where(lost, FILM_GREY[2], lit[:, 2:])
+    return lit
 
 
 def _folded(torch: Any, trunk: Any, head: Any) -> Weights:
@@ -242,10 +282,10 @@ def _folded(torch: Any, trunk: Any, head: Any) -> Weights:
     return weights
 
 
-def _golden(validation: Dataset, classes: int) -> NDArray[np.uint8]:
-    """Two patches of each class."""
-    places = [np.flatnonzero(validation.labels == label)[:2] for label in range(classes)]
-    return validation.images[np.concatenate(places)]
+def _some_of_each(data: Dataset, classes: int, count: int) -> NDArray[np.uint8]:
+    """So many patches of each class."""
+    places = [np.flatnonzero(data.labels == label)[:count] for label in range(classes)]
+    return data.images[np.concatenate(places)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,6 +18,8 @@ from models.film_forms import FORMS, Floats, Grid, Target
 CHANNELS = ("BF", "DF", "TX")
 
 _SAMPLES = 250_000
+_SOFT = frozenset({"DIS", "THK"})
+"""Classes without a sharp edge: drawn on every fourth pixel where they are large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +51,14 @@ def stamp(target: Target, row: DefectClass, *, pixel_um: float, blur_px: float) 
         pixel_um: side of a pixel on the film.
         blur_px: sigma of the optics.
     """
-    reach_y_um, reach_x_um = _reach_um(target, row)
-    half_y, half_x = (ceil(reach / pixel_um + 4 * blur_px + 2) for reach in (reach_y_um, reach_x_um))
-    top, left = round(target.line_px) - half_y, round(target.column_px) - half_x
-    lines, columns = 2 * half_y + 1, 2 * half_x + 1
-    fine = next((factor for factor in (4, 2) if lines * columns * factor**2 <= _SAMPLES), 1)
+    top, left, lines, columns = place_px(target, row, pixel_um=pixel_um, blur_px=blur_px)
+    fine = next((factor for factor in (4.0, 2.0) if lines * columns * factor**2 <= _SAMPLES), 1.0)
     if row.size_measure == "width":
-        fine = max(fine, 2)
+        fine = max(fine, 2.0)
+    elif target.kind in _SOFT and lines * columns > 4 * _SAMPLES:
+        fine = 0.25
     y, x = (
-        ((np.arange(count * fine, dtype=np.float32) + 0.5) / fine + np.float32(start - centre - 0.5)) * pixel_um
+        ((np.arange(ceil(count * fine), dtype=np.float32) + 0.5) / fine + np.float32(start - centre - 0.5)) * pixel_um
         for count, start, centre in ((lines, top, target.line_px), (columns, left, target.column_px))
     )
     grid = Grid(y.astype(np.float32), x.astype(np.float32), pixel_um / fine)
@@ -66,9 +67,17 @@ def stamp(target: Target, row: DefectClass, *, pixel_um: float, blur_px: float) 
     for image in FORMS[target.kind](target, row, grid, rng):
         full = np.ascontiguousarray(np.broadcast_to(image, grid.shape), np.float32)
         blurred = cv2.GaussianBlur(full, (0, 0), blur_px * fine, borderType=cv2.BORDER_REPLICATE)
-        channels.append(cv2.resize(blurred, (columns, lines), interpolation=cv2.INTER_AREA))
+        shrinking = cv2.INTER_AREA if fine >= 1 else cv2.INTER_LINEAR
+        channels.append(cv2.resize(blurred, (columns, lines), interpolation=shrinking))
     contrast = np.stack(channels).astype(np.float32) * np.float32(target.strength)
     return Stamp(target=target, top=top, left=left, contrast=contrast)
+
+
+def place_px(target: Target, row: DefectClass, *, pixel_um: float, blur_px: float) -> tuple[int, int, int, int]:
+    """First line and column of a target's stamp, its lines and columns; parameters as of `stamp`."""
+    half_y, half_x = (ceil(reach / pixel_um + 4 * blur_px + 2) for reach in _reach_um(target, row))
+    top, left = round(target.line_px) - half_y, round(target.column_px) - half_x
+    return top, left, 2 * half_y + 1, 2 * half_x + 1
 
 
 def _reach_um(target: Target, row: DefectClass) -> tuple[float, float]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from line.defect_rows import DefectClass
 from line.model import LineModel
 from models.film_forms import Target
-from models.film_looks import Stamp, stamp
-from models.film_strips import FAMILIES, STRIP_LINES, Family, Film, FilmStyle, drawn_style
+from models.film_looks import Stamp, place_px, stamp
+from models.film_strips import STRIP_LINES, Film
+from models.film_styles import TRAINED, Family, FilmStyle, drawn_style
 from vision.candidates import CLEAN, patch
 from vision.gates import Gates, learnt_look, limits_for
 from vision.screening import Screened, Spot, StreakMemory, screened
@@ -56,6 +57,12 @@ class Roll:
     film: Film
     stamps: tuple[Stamp, ...]
     gates: Gates
+    pixel_um: float = PIXEL_UM
+
+    @property
+    def camera_pixels(self) -> int:
+        """Pixels of the camera along a pixel of a patch."""
+        return max(1, round(PIXEL_UM / self.pixel_um))
 
 
 def event_classes(line: LineModel) -> tuple[DefectClass, ...]:
@@ -113,8 +120,9 @@ def drawn_roll(
     candidates_per_m2: float,
     streaks_per_m2: float,
     style: FilmStyle | None = None,
-    families: Sequence[Family] = FAMILIES,
+    families: Sequence[Family] = TRAINED,
     strips: int = _STRIPS,
+    pixel_um: float = PIXEL_UM,
     tries: int = 40,
     size_of: Callable[[DefectClass, np.random.Generator], float] | None = None,
 ) -> Roll:
@@ -123,24 +131,46 @@ def drawn_roll(
     Args:
         shares: of each class among the targets.
         candidates_per_m2: that the gates may let through on good film.
+        families: of texture, to draw a style from.
+        pixel_um: side of the camera's pixels on the film.
         tries: targets that are tried to be placed.
         size_of: a class's size at random; by default as on the line for four in ten, else evenly.
     """
     style = style or drawn_style(rng, families)
-    film = Film(style, width_px=WIDTH_PX, seed=int(rng.integers(2**31)))
+    film = Film(style, width_px=WIDTH_PX, seed=int(rng.integers(2**31)), pixel_um=pixel_um)
     look = learnt_look([film.strip(STRIP_LINES * number, aged=False) for number in range(LEARNT_STRIPS)])
-    limits = limits_for(look, candidates_per_m2=candidates_per_m2, streaks_per_m2=streaks_per_m2, pixel_um=PIXEL_UM)
+    limits = limits_for(look, candidates_per_m2=candidates_per_m2, streaks_per_m2=streaks_per_m2, pixel_um=pixel_um)
+    first, last = STRIP_LINES * LEARNT_STRIPS, STRIP_LINES * (LEARNT_STRIPS + strips)
+    stamps = placed_stamps(
+        rows, shares, rng, lines=(first, last), blur_px=style.blur_px, pixel_um=pixel_um, tries=tries, size_of=size_of
+    )
+    return Roll(film=film, stamps=stamps, gates=Gates(look, limits, pixel_um=pixel_um), pixel_um=pixel_um)
+
+
+def placed_stamps(
+    rows: Sequence[DefectClass],
+    shares: Mapping[str, float],
+    rng: np.random.Generator,
+    *,
+    lines: tuple[int, int],
+    blur_px: float,
+    pixel_um: float = PIXEL_UM,
+    tries: int = 40,
+    size_of: Callable[[DefectClass, np.random.Generator], float] | None = None,
+) -> tuple[Stamp, ...]:
+    """Targets between two lines of a roll that do not touch each other; parameters as of `drawn_roll`."""
     weights = np.array([shares.get(row.code, 1.0) for row in rows])
     stamps: list[Stamp] = []
-    first, last = STRIP_LINES * LEARNT_STRIPS, STRIP_LINES * (LEARNT_STRIPS + strips)
     for _ in range(tries):
         row = rows[int(rng.choice(len(rows), p=weights / weights.sum()))]
         size = size_of(row, rng) if size_of else drawn_size_um(row, rng, oversampled=rng.random() < _OVERSAMPLED)
-        line_px, column_px = rng.uniform(first + 20, last - 20), rng.uniform(180, WIDTH_PX - 40)
-        made = stamp(drawn_target(row, size, line_px, column_px, rng), row, pixel_um=PIXEL_UM, blur_px=style.blur_px)
-        if made.top >= first - STRIP_LINES and not any(_near(made, other) for other in stamps):
-            stamps.append(made)
-    return Roll(film=film, stamps=tuple(stamps), gates=Gates(look, limits))
+        line_px, column_px = rng.uniform(lines[0] + 20, lines[1] - 20), rng.uniform(180, WIDTH_PX - 120)
+        target = drawn_target(row, size, line_px, column_px, rng)
+        top, left, height, width = place_px(target, row, pixel_um=pixel_um, blur_px=blur_px)
+        box = top, top + height, left, left + width
+        if top >= lines[0] - STRIP_LINES and not any(_near(box, other) for other in stamps):
+            stamps.append(stamp(target, row, pixel_um=pixel_um, blur_px=blur_px))
+    return tuple(stamps)
 
 
 def screened_strips(
@@ -164,11 +194,20 @@ def labelled_patches(roll: Roll, *, strips: int = _STRIPS) -> Patches:
         for spot in found.spots:
             kind, size_um = _label(spot, first_line, roll.stamps)
             if kind:
-                images.append(patch(planes, found, roll.gates, spot))
+                images.append(patch(planes, found, roll.gates, spot, camera_pixels=roll.camera_pixels))
                 kinds.append(kind)
                 sizes.append(size_um)
     stacked = np.stack(images) if images else np.empty((0, 3, 64, 64), np.uint8)
     return Patches(images=stacked, kinds=tuple(kinds), sizes_um=np.array(sizes, np.float32))
+
+
+def visible(made: Stamp, rows: slice = slice(None)) -> NDArray[np.bool_]:
+    """Where a target changes the film so that it could be seen, or its middle where it does nowhere."""
+    limits = np.array(_FAINTEST, np.float32)[:, None, None]
+    found = np.asarray((np.abs(made.contrast[:, rows]) > limits).any(axis=0))
+    if not found.any():
+        found[found.shape[0] // 2, found.shape[1] // 2] = True
+    return found
 
 
 def overlap(spot: Spot, first_line: int, made: Stamp, margin_px: int = 0) -> tuple[float, float]:
@@ -176,18 +215,15 @@ def overlap(spot: Spot, first_line: int, made: Stamp, margin_px: int = 0) -> tup
     rows = slice(max(first_line, made.top) - made.top, min(first_line + STRIP_LINES, made.bottom) - made.top)
     if rows.stop <= rows.start:
         return 0.0, 0.0
-    limits = np.array(_FAINTEST, np.float32)[:, None, None]
-    visible = np.asarray((np.abs(made.contrast[:, rows]) > limits).any(axis=0))
-    if not visible.any():
-        visible[visible.shape[0] // 2, visible.shape[1] // 2] = True
+    seen = visible(made, rows)
     top = first_line + spot.row_start - made.top - rows.start - margin_px
     left = spot.column_start - made.left - margin_px
-    part = visible[
+    part = seen[
         max(0, top) : max(0, top + spot.height + 2 * margin_px),
         max(0, left) : max(0, left + spot.width + 2 * margin_px),
     ]
     inside = float(np.count_nonzero(part))
-    return inside / np.count_nonzero(visible), inside / max(1, spot.height * spot.width)
+    return inside / np.count_nonzero(seen), inside / max(1, spot.height * spot.width)
 
 
 def _label(spot: Spot, first_line: int, stamps: Sequence[Stamp]) -> tuple[str, float]:
@@ -211,10 +247,12 @@ def _label(spot: Spot, first_line: int, stamps: Sequence[Stamp]) -> tuple[str, f
     return ("", 0.0) if brushed else (CLEAN, 0.0)
 
 
-def _near(made: Stamp, other: Stamp) -> bool:
+def _near(box: tuple[int, int, int, int], other: Stamp) -> bool:
+    """Whether a box of first and last lines and columns comes close to a stamp."""
+    top, bottom, left, right = box
     return not (
-        made.top > other.bottom + _GAP_PX
-        or made.bottom < other.top - _GAP_PX
-        or made.left > other.right + _GAP_PX
-        or made.right < other.left - _GAP_PX
+        top > other.bottom + _GAP_PX
+        or bottom < other.top - _GAP_PX
+        or left > other.right + _GAP_PX
+        or right < other.left - _GAP_PX
     )

@@ -22,16 +22,24 @@ from models.evaluate import image_auroc
 from models.model_card import one_class_card
 from models.one_class_steps import OneClassSettings, Trainer
 from models.onnx_graph import OPSET
-from models.patch_memory import ANOMALY, IMAGE, cell_px, multiple_px, one_class_model
+from models.patch_memory import ANOMALY, CELL_PX, IMAGE, MULTIPLE_PX, one_class_model
 from models.perceptron import trained_perceptron
 from models.registry import released
-from vision.anomaly import IMAGE_THRESHOLD, REGION_THRESHOLD, TILE_PX, image_score, require_grey
+from vision.anomaly import (
+    IMAGE_THRESHOLD,
+    ONE_CLASS_SCORE_CELLS,
+    REGION_THRESHOLD,
+    image_score,
+    require_grey,
+    seen,
+)
 
 log = logging.getLogger(__name__)
 
 BACKBONE = "efficientnet-lite0-s16"
 SMALLEST_COUNT = 20
 SMALLEST_PX = 48
+_SMALLEST_PIECE_PX = 24
 
 __all__ = ["OneClassSettings", "train_one_class"]
 
@@ -75,9 +83,10 @@ def train_one_class(
     for image in good:
         require_grey(image, SMALLEST_PX)
     held = _held_out(len(good))
-    kept = [image for image, is_held in zip(good, held, strict=True) if not is_held]
-    checked = [image for image, is_held in zip(good, held, strict=True) if is_held]
-    pieces = _pieces(kept, settings.pieces)
+    views = [seen(image, settings.view_px) for image in good]
+    kept = [view for view, is_held in zip(views, held, strict=True) if not is_held]
+    checked = [view for view, is_held in zip(views, held, strict=True) if is_held]
+    pieces = _pieces(kept, settings)
     rng = np.random.default_rng(seed)
     trainer = Trainer(backbone, settings, seed)
     memory = trainer.memory(pieces, rng, lambda share: progress("features of good film", 0.15 * share))
@@ -92,15 +101,13 @@ def train_one_class(
     progress("thresholds", 0.85)
     spreads, sound, spoilt = trainer.checked(checked, memory, head)
     thresholds = {
-        IMAGE_THRESHOLD: _threshold([image_score(cells) for cells in sound], settings, "image scores"),
+        IMAGE_THRESHOLD: _threshold([_score(cells) for cells in sound], settings, "image scores"),
         REGION_THRESHOLD: _threshold([float(cells.max()) for cells in sound], settings, "highest cells"),
     }
     metrics = {
         "held_out_images": float(len(checked)),
         "artificial_image_auroc": round(
-            image_auroc(
-                [image_score(cells) for cells in (*sound, *spoilt)], [False] * len(sound) + [True] * len(spoilt)
-            ),
+            image_auroc([_score(cells) for cells in (*sound, *spoilt)], [False] * len(sound) + [True] * len(spoilt)),
             4,
         ),
         "memory_patches": float(len(memory.patches)),
@@ -109,7 +116,7 @@ def train_one_class(
         "names": "{0: 'anomaly'}",
         "task": "film-one-class",
         "version": str(version),
-        "stride": str(cell_px(settings.reduction)),
+        "stride": str(CELL_PX),
         "lamella.um_per_px": "" if um_per_px is None else f"{um_per_px:g}",
         "lamella.thresholds": " ".join(f"{key}={limit.value:.6g}" for key, limit in thresholds.items()),
     }
@@ -117,13 +124,15 @@ def train_one_class(
         name=name,
         version=version,
         task="film-one-class",
-        input=InputSpec(tensor=IMAGE, channels=1, multiple_px=multiple_px(settings.reduction), um_per_px=um_per_px),
+        input=InputSpec(
+            tensor=IMAGE, channels=1, multiple_px=MULTIPLE_PX, um_per_px=um_per_px, view_px=settings.view_px
+        ),
         outputs=(
             OutputSpec(
                 tensor=ANOMALY,
                 meaning="how unlike good film, in spreads of good film",
                 layout="N1HW",
-                stride_px=cell_px(settings.reduction),
+                stride_px=CELL_PX,
             ),
         ),
         licence=backbone.manifest.licence,
@@ -139,7 +148,7 @@ def train_one_class(
         seed=seed,
         metrics=metrics,
     )
-    model = one_class_model(backbone, settings.reduction, memory, head, spreads, metadata=metadata)
+    model = one_class_model(backbone, memory, head, spreads, metadata=metadata)
     bundle = write_bundle(out, draft, model, card=one_class_card(draft), golden_inputs=_golden(checked))
     progress("done", 1.0)
     log.info("one-class model %s: %d images, digest %s", bundle.ref, len(good), bundle.digest)
@@ -151,16 +160,21 @@ def _held_out(count: int) -> list[bool]:
     return [(index * 20 // count) % 5 == 2 for index in range(count)]
 
 
-def _pieces(images: Sequence[Grey], limit: int) -> list[Grey]:
-    """Images no larger than a tile; larger ones cut up, evenly thinned out to the limit."""
+def _score(cells: NDArray[np.float32]) -> float:
+    return image_score(cells, ONE_CLASS_SCORE_CELLS)
+
+
+def _pieces(views: Sequence[Grey], settings: OneClassSettings) -> list[Grey]:
+    """Views of up to a tile as they are; larger ones cut up, evenly thinned out to the limit."""
+    side = settings.view_px
     pieces = [
         part
-        for image in images
-        for top in range(0, image.shape[0], TILE_PX)
-        for left in range(0, image.shape[1], TILE_PX)
-        if min((part := image[top : top + TILE_PX, left : left + TILE_PX]).shape) >= SMALLEST_PX
+        for view in views
+        for top in range(0, view.shape[0], side)
+        for left in range(0, view.shape[1], side)
+        if min((part := view[top : top + side, left : left + side]).shape) >= _SMALLEST_PIECE_PX
     ]
-    picked = np.unique(np.linspace(0, len(pieces) - 1, min(limit, len(pieces))).round().astype(int))
+    picked = np.unique(np.linspace(0, len(pieces) - 1, min(settings.pieces, len(pieces))).round().astype(int))
     return [pieces[index] for index in picked]
 
 

@@ -10,20 +10,21 @@ from typing import NamedTuple, TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from onnxruntime import RunOptions
 
 from line.bundle import Bundle
 from models.artificial_defects import damaged
-from models.coreset import coreset_indices
+from models.coreset import coreset_indices, spacings
 from models.patch_memory import (
+    CELL_PX,
     FEATURES,
+    GLANCE,
+    GLANCE_CELL_PX,
     IMAGE,
-    MEMORY_TAP,
+    MULTIPLE_PX,
     Memory,
     Spread,
-    cell_px,
     feature_model,
-    memory_cell_px,
-    multiple_px,
     one_class_model,
 )
 from models.perceptron import Perceptron
@@ -33,23 +34,26 @@ from vision.session import open_onnx
 Grey = NDArray[np.uint8]
 T = TypeVar("T")
 
+_ONLY_WHAT_IS_ASKED = RunOptions()
+_ONLY_WHAT_IS_ASKED.only_execute_path_to_fetches = True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneClassSettings:
     """What was chosen by measuring, not by taste; see the model card of a trained model for the figures."""
 
-    reduction: int = 2
-    """Pixels averaged per side before the network: 2 sees more around each place and costs a quarter."""
+    view_px: int = 320
+    """What the long side of an image, or of a tile of a larger one, is brought to."""
     memory_patches: int = 2000
-    patches_per_image: int = 80
+    patches_per_image: int = 60
     """Offered to the coreset, per image."""
     damaged_images: int = 1350
     """Copies with artificial defects, over all images; at most 20 of one image."""
     samples_per_copy: tuple[int, int] = (150, 250)
     """Defective and sound cells."""
     epochs: int = 3
-    whitening_floor: float = 0.02
-    """Of the mean variance, added to each so that directions of pure noise do not rule."""
+    whitening_floor: float = 1.0
+    """Of the mean variance, added to each: parts not seen before differ most where good film hardly varies."""
     pieces: int = 800
     """Images larger than a tile are cut up; of all pieces so many are used, evenly spread."""
     workers: int = 2
@@ -67,16 +71,13 @@ class Trainer:
 
     def __init__(self, backbone: Bundle, settings: OneClassSettings, seed: int) -> None:
         self._backbone, self._settings, self._seed = backbone, settings, seed
-        features = feature_model(backbone, settings.reduction)
-        self._session = open_onnx(features.SerializeToString(), "cpu")
-        self._cell_px = cell_px(settings.reduction)
-        self._multiple_px = multiple_px(settings.reduction)
+        self._session = open_onnx(feature_model(backbone).SerializeToString(), "cpu")
 
     def memory(self, pieces: Sequence[Grey], rng: np.random.Generator, progress: Callable[[float], None]) -> Memory:
         """Whitened patches of good film, by coreset."""
 
         def offered(index: int) -> NDArray[np.float32]:
-            cells = self._features(pieces[index], MEMORY_TAP, memory_cell_px(self._settings.reduction))
+            cells = self._features(pieces[index], GLANCE, GLANCE_CELL_PX)
             cells = cells.reshape(len(cells), -1).T
             picked = np.random.default_rng((self._seed, index)).permutation(len(cells))
             return cells[picked[: self._settings.patches_per_image]]
@@ -88,7 +89,7 @@ class Trainer:
         whitening = (directions * scale).astype(np.float32)
         white = (points - mean) @ whitening
         patches = white[coreset_indices(white, self._settings.memory_patches, rng)]
-        return Memory(mean=mean, whitening=whitening, patches=patches)
+        return Memory(mean=mean, whitening=whitening, patches=patches, spacing=spacings(patches))
 
     def samples(self, pieces: Sequence[Grey], progress: Callable[[float], None]) -> Samples:
         """Cells of copies with artificial defects, and whether they are defective."""
@@ -97,8 +98,8 @@ class Trainer:
         def drawn(index: int) -> Samples:
             rng = np.random.default_rng((self._seed, 1, index))
             image, mask = damaged(pieces[index % len(pieces)], pieces, rng)
-            cells = self._features(image, FEATURES, self._cell_px)
-            return _picked(cells, mask, self._cell_px, self._settings.samples_per_copy, rng)
+            cells = self._features(image, FEATURES, CELL_PX)
+            return _picked(cells, mask, CELL_PX, self._settings.samples_per_copy, rng)
 
         parts = self._each(drawn, copies * len(pieces), progress)
         return Samples(np.concatenate([part.inputs for part in parts]), np.concatenate([part.labels for part in parts]))
@@ -107,7 +108,7 @@ class Trainer:
         self, images: Sequence[Grey], memory: Memory, head: Perceptron
     ) -> tuple[dict[str, Spread], list[NDArray[np.float32]], list[NDArray[np.float32]]]:
         """Spread of both judges on held-out images, and the anomaly maps of these, sound and damaged."""
-        model = one_class_model(self._backbone, self._settings.reduction, memory, head, {})
+        model = one_class_model(self._backbone, memory, head, {})
         session = open_onnx(model.SerializeToString(), "cpu")
         names = [output.name for output in session.get_outputs()]
 
@@ -115,7 +116,7 @@ class Trainer:
             def answer(tile: Grey) -> NDArray[np.float32]:
                 return np.concatenate([part[0] for part in session.run(names, {IMAGE: tile})])
 
-            return mapped(image, answer, self._cell_px, self._multiple_px)
+            return mapped(image, answer, CELL_PX, MULTIPLE_PX)
 
         def spoilt(index: int) -> NDArray[np.float32]:
             return judged(damaged(images[index], images, np.random.default_rng((self._seed, 2, index))).image)
@@ -133,10 +134,10 @@ class Trainer:
 
     def _features(self, image: Grey, name: str, cell: int) -> NDArray[np.float32]:
         def answer(tile: Grey) -> NDArray[np.float32]:
-            features: NDArray[np.float32] = self._session.run([name], {IMAGE: tile})[0][0]
+            features: NDArray[np.float32] = self._session.run([name], {IMAGE: tile}, _ONLY_WHAT_IS_ASKED)[0][0]
             return features
 
-        return mapped(image, answer, cell, self._multiple_px)
+        return mapped(image, answer, cell, MULTIPLE_PX)
 
     def _each(self, work: Callable[[int], T], count: int, progress: Callable[[float], None]) -> list[T]:
         """Results in order, whatever thread made them; onnxruntime lets go of the interpreter while it computes."""

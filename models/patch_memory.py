@@ -1,9 +1,10 @@
 """The ONNX graph of a one-class film model: image in, map of how unlike good film each place is out.
 
-Two judges share one pass of the frozen backbone. The *memory* holds patches of good film: the distance to the nearest
-one is a 1x1 convolution, ``|a - b|^2 = |a|^2 - 2 a.b + |b|^2``, and a minimum over channels. The *head* is a small
-perceptron that has learnt on artificial defects which changes matter; it, too, is 1x1 convolutions. Each is brought to
-mean 0 and spread 1 on good film, and they are added.
+Two judges, both on the frozen backbone. The *memory* glances at the image shrunk to half and holds patches of good
+film: the distance to the nearest one is a 1x1 convolution, ``|a - b|^2 = |a|^2 - 2 a.b + |b|^2``, and a minimum over
+channels; it counts for less where good film itself varies. The *head* looks at the image itself; it is a small
+perceptron that has learnt on artificial defects which changes matter, and it, too, is 1x1 convolutions. Each is brought
+to mean 0 and spread 1 on good film; they are added.
 """
 
 from __future__ import annotations
@@ -25,11 +26,16 @@ Floats = NDArray[np.float32]
 IMAGE = "image"
 ANOMALY = "anomaly"
 FEATURES = "features"
-MEMORY_TAP = "s16b"
-# Enlargement of each of the backbone's outputs to its finest grid.
 TAP_FACTORS = {"s4": 1, "s8": 2, "s16a": 4, "s16b": 4}
-_FINEST_STRIDE = 4
-_COARSEST_STRIDE = 16
+"""Enlargement of each of the backbone's outputs to its finest grid."""
+CELL_PX = 4
+"""Image pixels per cell of the anomaly map."""
+GLANCE = "glance_s16b"
+"""The backbone's deepest output on the image shrunk to half: what the memory knows."""
+GLANCE_CELL_PX = 32
+MULTIPLE_PX = 32
+"""Image height and width are multiples of this."""
+_GLANCE_FACTOR = GLANCE_CELL_PX // CELL_PX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,8 @@ class Memory:
     """Shape (channels, dimensions)."""
     patches: Floats
     """Shape (patches, dimensions)."""
+    spacing: Floats
+    """Of the memory around each patch, shape (patches,); distances are divided by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,21 +58,6 @@ class Spread:
 
     mean: float = 0.0
     deviation: float = 1.0
-
-
-def cell_px(reduction: int) -> int:
-    """Image pixels per cell of the anomaly map."""
-    return _FINEST_STRIDE * reduction
-
-
-def memory_cell_px(reduction: int) -> int:
-    """Image pixels per cell of the memory's own grid."""
-    return _COARSEST_STRIDE * reduction
-
-
-def multiple_px(reduction: int) -> int:
-    """Image height and width are multiples of this."""
-    return _COARSEST_STRIDE * reduction
 
 
 def tap_channels(backbone: Bundle) -> dict[str, int]:
@@ -77,20 +70,19 @@ def tap_channels(backbone: Bundle) -> dict[str, int]:
     return {name: found[name] for name in TAP_FACTORS}
 
 
-def feature_model(backbone: Bundle, reduction: int) -> onnx.ModelProto:
-    """What training looks at: all features on the finest grid, and the memory's on their own."""
-    parts = _backbone_parts(backbone, reduction)
+def feature_model(backbone: Bundle) -> onnx.ModelProto:
+    """What training looks at: all features on the finest grid for the head, and the memory's on their own."""
+    parts = _backbone_parts(backbone)
     names = [
         parts.enlarged(name, f"{name}_enlarged", factor) if factor > 1 else name for name, factor in TAP_FACTORS.items()
     ]
     parts.node("Concat", names, FEATURES, axis=1)
     channels = tap_channels(backbone)
-    return image_model(parts, {FEATURES: sum(channels.values()), MEMORY_TAP: channels[MEMORY_TAP]})
+    return image_model(parts, {FEATURES: sum(channels.values()), GLANCE: channels["s16b"]})
 
 
 def one_class_model(
     backbone: Bundle,
-    reduction: int,
     memory: Memory,
     head: Perceptron,
     spreads: Mapping[str, Spread],
@@ -103,7 +95,7 @@ def one_class_model(
         spreads: of ``distance`` and ``defect`` on good film. While they are still to be found, leave them out: then
             the model's outputs are those two, shape (n, 1, rows, columns) each, in place of their sum.
     """
-    parts = _backbone_parts(backbone, reduction)
+    parts = _backbone_parts(backbone)
     judges = {"distance": _distance(parts, memory), "defect": _head(parts, head, tap_channels(backbone))}
     if not spreads:
         return image_model(parts, dict.fromkeys(judges, 1), metadata=metadata)
@@ -118,40 +110,42 @@ def one_class_model(
     return image_model(parts, {ANOMALY: 1}, metadata=metadata)
 
 
-def _backbone_parts(backbone: Bundle, reduction: int) -> GraphParts:
-    """The backbone's graph; with a reduction the image is first averaged over squares of so many pixels."""
+def _backbone_parts(backbone: Bundle) -> GraphParts:
+    """The backbone's graph twice with one set of weights: on the image, and on the image shrunk to half."""
     backbone.require_fit(task="backbone")
     model = onnx.load(backbone.model_path)
     parts = GraphParts(nodes=list(model.graph.node), initializers=list(model.graph.initializer))
     first = parts.nodes[0]
     if first.op_type != "Cast" or list(first.input) != [IMAGE]:
         raise BundleError(f"{backbone.model_path}: its first node does not cast {IMAGE!r}; export the backbone again")
-    if reduction > 1:
-        whole = onnx.NodeProto()
-        whole.CopyFrom(first)
-        whole.output[0] = whole.name = "image_whole"
-        parts.nodes[0] = whole
-        shrink = onnx.helper.make_node(
-            "AveragePool",
-            ["image_whole"],
-            list(first.output),
-            name="image_reduced",
-            kernel_shape=[reduction] * 2,
-            strides=[reduction] * 2,
-        )
-        parts.nodes.insert(1, shrink)
+    weights = {tensor.name for tensor in parts.initializers}
+    whole = first.output[0]
+    half = parts.node("AveragePool", [whole], f"glance_{whole}", kernel_shape=[2, 2], strides=[2, 2])
+    for node in model.graph.node[1:]:
+        again = onnx.NodeProto()
+        again.CopyFrom(node)
+        again.output[0] = again.name = f"glance_{node.output[0]}"
+        for place, name in enumerate(node.input):
+            if name not in weights:
+                again.input[place] = half if name == whole else f"glance_{name}"
+        parts.nodes.append(again)
     return parts
 
 
 def _distance(parts: GraphParts, memory: Memory) -> str:
     """Distance to the nearest patch of the memory, enlarged to the finest grid."""
-    whitened = parts.pointwise(MEMORY_TAP, "whitened", memory.whitening.T, -memory.mean @ memory.whitening)
-    squares = np.einsum("pd,pd->p", memory.patches, memory.patches)
-    crossed = parts.pointwise(whitened, "crossed", -2 * memory.patches, squares)
-    nearest = parts.node("ReduceMin", [crossed], "nearest", axes=[1], keepdims=1)
+    whitened = parts.pointwise(GLANCE, "whitened", memory.whitening.T, -memory.mean @ memory.whitening)
     length = parts.node("ReduceSumSquare", [whitened], "length", axes=[1], keepdims=1)
-    squared = parts.node("Relu", [parts.node("Add", [nearest, length], "distance_squared")], "distance_positive")
-    return parts.enlarged(parts.node("Sqrt", [squared], "distance_coarse"), "distance", TAP_FACTORS[MEMORY_TAP])
+    # The length is one more channel, so that one convolution gives the whole square, divided patch by patch.
+    known = parts.node("Concat", [whitened, length], "known", axis=1)
+    weights = (1 / memory.spacing**2)[:, None]
+    kernel = np.hstack([-2 * memory.patches, np.ones_like(weights)]) * weights
+    squares = np.einsum("pd,pd->p", memory.patches, memory.patches) * weights[:, 0]
+    nearest = parts.node(
+        "ReduceMin", [parts.pointwise(known, "apart", kernel, squares)], "nearest", axes=[1], keepdims=1
+    )
+    squared = parts.node("Relu", [nearest], "distance_squared")
+    return parts.enlarged(parts.node("Sqrt", [squared], "distance_coarse"), "distance", _GLANCE_FACTOR)
 
 
 def _head(parts: GraphParts, head: Perceptron, channels: Mapping[str, int]) -> str:

@@ -29,6 +29,8 @@ from twin.units import ENTERED
 from twin.verdicts import Judge
 
 _LOTS_SHOWN = 60
+_PATTERNS_SHOWN = 20
+"""Patterns of the current roll that the view of the line holds; the roll's own has all."""
 _AT_REST = frozenset({"Idle", "Stopped", "Aborted", "Complete", "Suspended"})
 
 
@@ -103,6 +105,8 @@ def _line(twin: Twin, fresh: OnLine, said: YieldForecast | None) -> LineView:
         cells_passed_count=cells_passed,
         forecast=said,
         services=tuple(sorted(name for name, row in state.services.items() if row.state == "online")),
+        cameras=tuple(row for _, row in sorted(state.cameras.items())),
+        patterns=tuple(state.rolls[current].patterns_within(0, 2**62)[:_PATTERNS_SHOWN]) if current else (),
     )
 
 
@@ -168,7 +172,7 @@ def _roll(twin: Twin, fresh: OnLine, question: queries.AskRoll) -> queries.AnyAn
     defects = list(roll.defects_within(start_um, end_um, -(2**62), 2**62))
     streaks = [streak for streak in roll.streaks() if streak.start_um < end_um and streak.end_um > start_um]
     sheets = [_sheet_span(twin, found) for found in twin.genealogy.sheets_of(name, start_um, end_um)]
-    looked_at = web == "film"
+    looked_at = any(camera.web == web for camera in line.film_cameras())
     return RollView(
         fresh=fresh(len(defects) + len(sheets)),
         roll=name,
@@ -182,6 +186,8 @@ def _roll(twin: Twin, fresh: OnLine, question: queries.AskRoll) -> queries.AnyAn
         uninspected=tuple(Span(*gap) for gap in roll.uninspected(start_um, end_um)) if looked_at else (),
         streaks=tuple(Span(streak.start_um, streak.end_um, streak.label) for streak in streaks),
         sheets=tuple(sheets[: question.limit]),
+        patterns=tuple(roll.patterns_within(start_um, end_um)),
+        profiles=tuple(roll.profiles_within(start_um, end_um)),
     )
 
 

@@ -15,6 +15,7 @@ from line.queries import (
     UnitOf,
     Unknown,
 )
+from line.unseen import unseen_classes
 from twin.genealogy import Found
 from twin.twin import OnLine, Twin, near
 from twin.units import steps_of
@@ -76,6 +77,7 @@ def cell_view(twin: Twin, fresh: OnLine, unit: str) -> queries.AnyAnswer:
         test=state.test(stack_name),
         layers_inspected_count=features.layers_inspected_count if features else 0,
         film_inspected_fraction=features.film_inspected_fraction if features else 0.0,
+        classes_uninspected=unseen_classes(twin.line),
     )
 
 

@@ -28,6 +28,9 @@ def _tables(state: LineState) -> Iterable[tuple[bytes, Iterable[object]]]:
     yield b"defects", [defect for roll in rolls for defect in roll.defects.values()]
     yield b"looked", [(roll.roll, cds, list(row)) for roll in rolls for cds, row in roll.looked.items()]
     yield b"unlooked", [(roll.roll, why, list(row)) for roll in rolls for why, row in roll.unlooked.items()]
+    yield b"patterns", [pattern for roll in rolls for pattern in roll.patterns.values()]
+    yield b"profiles", [profile for roll in rolls for profile in roll.profiles.values()]
+    yield b"passages", [(roll.roll, sorted(roll.passages.values())) for roll in rolls]
     yield b"rolls", [(name, row.seen_um) for name, row in state.rolls.items()]
     yield b"webs", [(child, sorted(rows)) for child, rows in state.webs.items()]
     yield (
@@ -41,7 +44,7 @@ def _tables(state: LineState) -> Iterable[tuple[bytes, Iterable[object]]]:
     tables: dict[bytes, Mapping[str, object]] = {
         b"started": state.started, b"ended": state.ended, b"sheets": state.sheets, b"placed": state.placed,
         b"cell_of": state.cell_of, b"stack_of": state.stack_of, b"tests": state.tests, b"cells": state.cells,
-        b"station_states": state.station_states, b"tags": state.tags,
+        b"station_states": state.station_states, b"tags": state.tags, b"cameras": state.cameras,
         b"predicted": state.predicted, b"forecasts": state.forecasts, b"scores": state.scores,
     }  # fmt: skip
     for name, table in tables.items():

@@ -68,7 +68,7 @@ class FilmRisk:
         self._rows = {row.code: row for row in rows}
         self.codes = tuple(self._rows)
         """Classes with a kill curve, in line order."""
-        pixel_um = min((camera.pixel_um for camera in line.cameras if camera.kind == "film"), default=20.0)
+        pixel_um = min((camera.pixel_um for camera in line.film_cameras()), default=20.0)
         self.classes = tuple(_class_risk(row, _curve(row, line, pixel_um, detection or {})) for row in rows)
         self.index = {code: i for i, code in enumerate(self.codes)}
         self._rates = np.array([row.rate_per_m2 for row in self.classes])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from line.events import FilmDefect, StripInspected
+from line.events import FilmDefect, FilmPattern, FilmProfile, StripInspected
 from twin.intervals import IntervalSet
 
 _CD_GRID_UM = 1_000
@@ -23,6 +23,9 @@ _STREAK_GAP_UM = 100_000
 _STREAK_BREAK_UM = 1_000_000
 """Pieces of one class whose centres agree are one streak over a gap of this length, or one nobody looked at."""
 NOTHING_LOOKED = "not inspected"
+_LINES_DROPPED = "lines_dropped"
+_PASSAGE_EVERY_UM = 100_000
+"""Of all strips that passed in so much web travel, the first is remembered with its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,8 @@ class RollMap:
     """What is known of one roll. A join: order and repetition of what it hears do not matter."""
 
     __slots__ = (
-        "_by_start", "_longest_um", "_starts", "defects", "looked", "roll", "seen_um", "unlooked",
+        "_by_start", "_longest_um", "_starts", "defects", "looked", "passages", "patterns", "profiles", "roll",
+        "seen_um", "unlooked",
     )  # fmt: skip
 
     def __init__(self, roll: str) -> None:
@@ -55,6 +59,11 @@ class RollMap:
         """Inspected MD by CD range."""
         self.unlooked: dict[str, IntervalSet] = {}
         """MD of strips that do not count as inspected, by the reason."""
+        self.patterns: dict[str, FilmPattern] = {}
+        self.profiles: dict[tuple[int, str], FilmProfile] = {}
+        """By where they begin, and their camera."""
+        self.passages: dict[int, tuple[int, int]] = {}
+        """Web travel since the roll's start and plant time at which it was reached, by `_PASSAGE_EVERY_UM`."""
         self.seen_um = 0
         """How far along the roll anybody has looked or found anything."""
         self._by_start: list[FilmDefect] | None = None
@@ -71,9 +80,34 @@ class RollMap:
         self.seen_um = max(self.seen_um, defect.md_end_um)
         return True
 
-    def add_strip(self, strip: StripInspected) -> None:
-        """Take note of a strip that was looked at, or that could not be."""
+    def add_pattern(self, pattern: FilmPattern) -> bool:
+        """Keep the highest revision of a pattern; returns whether anything changed."""
+        known = self.patterns.get(pattern.pattern)
+        if known is not None and _pattern_order(known) >= _pattern_order(pattern):
+            return False
+        self.patterns[pattern.pattern] = pattern
+        return True
+
+    def add_profile(self, profile: FilmProfile) -> bool:
+        """Keep one profile for each place and camera, the later word; returns whether anything changed."""
+        key = profile.md_start_um, profile.camera
+        known = self.profiles.get(key)
+        if known is not None and _profile_order(known) >= _profile_order(profile):
+            return False
+        self.profiles[key] = profile
+        return True
+
+    def add_passage(self, travel_um: int, at_ns: int) -> None:
+        """The web had travelled so far since the roll's start at this plant time."""
+        place, passage = travel_um // _PASSAGE_EVERY_UM, (travel_um, at_ns)
+        self.passages[place] = min(self.passages.get(place, passage), passage)
+
+    def add_strip(self, strip: StripInspected, *, pixel_um: float = 0.0) -> None:
+        """Take note of a strip that was looked at, or that could not be, and of lines that were lost before it."""
         self.seen_um = max(self.seen_um, strip.md_end_um)
+        if lost_um := round(strip.missed_lines_count * pixel_um):
+            lost = self.unlooked.setdefault(_LINES_DROPPED, IntervalSet())
+            lost.add(max(0, strip.md_start_um - lost_um), strip.md_start_um)
         if strip.state == "inspected":
             low = -(-strip.cd_start_um // _CD_GRID_UM) * _CD_GRID_UM
             high = strip.cd_end_um // _CD_GRID_UM * _CD_GRID_UM
@@ -145,6 +179,16 @@ class RollMap:
                 found.append((at, end, NOTHING_LOOKED))
         return found
 
+    def patterns_within(self, start_um: int, end_um: int) -> list[FilmPattern]:
+        """Patterns that touch a stretch, the latest first."""
+        found = [row for row in self.patterns.values() if row.md_start_um < end_um and row.md_end_um >= start_um]
+        return sorted(found, key=lambda row: (row.at_ns, row.md_end_um, row.pattern), reverse=True)
+
+    def profiles_within(self, start_um: int, end_um: int) -> list[FilmProfile]:
+        """Profiles that touch a stretch, in order along the roll."""
+        keys = sorted(key for key, row in self.profiles.items() if key[0] < end_um and row.md_end_um > start_um)
+        return [self.profiles[key] for key in keys]
+
     def streaks(self) -> list[Streak]:
         """Long defects along the web, sightings of one class at one CD joined."""
         open_ones: dict[str, list[Streak]] = {}
@@ -196,6 +240,14 @@ class RollMap:
 
 def _defect_order(defect: FilmDefect) -> tuple[int, int, str, int, str]:
     return defect.revision, defect.at_ns, defect.source, defect.seq, defect.id
+
+
+def _pattern_order(pattern: FilmPattern) -> tuple[int, int, str, int, str]:
+    return pattern.revision, pattern.at_ns, pattern.source, pattern.seq, pattern.id
+
+
+def _profile_order(profile: FilmProfile) -> tuple[int, str, int, str]:
+    return profile.at_ns, profile.source, profile.seq, profile.id
 
 
 def _are_one(one: Streak, other: Streak) -> bool:

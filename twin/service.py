@@ -12,18 +12,23 @@ import time
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from line import events
 from line.bundle import MANIFEST_FILE, DetectionCurve, open_bundle
 from line.config import Site
-from line.errors import BundleError, HistorianError, MessageError
+from line.errors import BundleError, ConfigError, HistorianError, MessageError
 from line.events import AnyEvent, Event, Heartbeat, TagBatch, YieldForecast
+from line.film_sources import source_settings
+from line.foreign_lists import NEVER_FOUND, foreign_lists
 from line.journal import Entry, last_position, read_entries
-from line.queries import AnyAnswer, AnyQuestion, AskTrend, Freshness, TrendView, Unknown
+from line.model import LineModel
+from line.queries import AnyAnswer, AnyQuestion, AskTrend, Freshness, RollView, TrendView, Unknown
 from line.service import Service, open_service
 from twin.answers import answer
 from twin.book import YieldBook
 from twin.forecasts import Forecaster
+from twin.gauge import READINGS_MOST, passings_of
 from twin.genealogy import Genealogy
 from twin.historian import Historian, open_historian
 from twin.samples import SampleKeeper, is_tag_batch, slices
@@ -68,7 +73,7 @@ class TwinHost:
         line = service.line
         self.state = LineState(line)
         genealogy = Genealogy(self.state)
-        book = YieldBook(line, self.state, genealogy, _detection(service.site))
+        book = YieldBook(line, self.state, genealogy, _detection(service.site, line))
         self.twin = Twin(
             line=line, state=self.state, genealogy=genealogy, book=book, forecaster=Forecaster(self.state, book)
         )
@@ -147,7 +152,7 @@ class TwinHost:
             )
             return _encoder.encode(unknown)
         started = time.perf_counter()
-        found = await self._trend(question) if isinstance(question, AskTrend) else self._answered(question)
+        found = await self._found(question)
         self._service.count("questions_total")
         self._service.count("questions_seconds_total", time.perf_counter() - started)
         return _encoder.encode(found)
@@ -163,8 +168,27 @@ class TwinHost:
             simulated=self.state.simulated,
         )
 
-    def _answered(self, question: AnyQuestion) -> AnyAnswer:
-        return answer(self.twin, question, self.fresh, self._said)
+    async def _found(self, question: AnyQuestion) -> AnyAnswer:
+        if isinstance(question, AskTrend):
+            return await self._trend(question)
+        found = answer(self.twin, question, self.fresh, self._said)
+        return await self._gauged(found) if isinstance(found, RollView) and found.profiles else found
+
+    async def _gauged(self, view: RollView) -> RollView:
+        """A roll with what the areal-mass gauge read on the film of each profile."""
+        roll, started = self.state.rolls[view.roll], self.state.started.get(view.roll)
+        nothing = replace(view, gauge_mass_fraction=(None,) * len(view.profiles))
+        passings = passings_of(self.twin.line, roll, started.at_ns if started else 0, view.profiles)
+        if passings is None or passings.from_ns >= passings.to_ns:
+            return nothing
+        span = (passings.from_ns, passings.to_ns + 1)
+        try:
+            readings = await self._historian.trend(passings.tag, *span, READINGS_MOST)
+        except HistorianError as error:
+            log.warning("roll %s is shown without its gauge: %s", view.roll, error)
+            return nothing
+        nominal = self.twin.line.tag(passings.tag).nominal
+        return replace(view, gauge_mass_fraction=passings.means(readings.times_ns, readings.values, nominal))
 
     async def _trend(self, question: AskTrend) -> AnyAnswer:
         tags = self.twin.line.all_tags()
@@ -237,8 +261,33 @@ class TwinHost:
             log.warning("%s: entry %d refused: %s", path, entry.position, error)
 
 
-def _detection(site: Site) -> dict[str, DetectionCurve]:
-    """Measured detection curves of the film model by class; none where its bundle is not in reach."""
+def _detection(site: Site, line: LineModel) -> dict[str, DetectionCurve]:
+    """Measured detection curves of whoever looks at film, by class: the film model, or another maker's inspector.
+
+    None where the model's bundle is not in reach. Where both look, the less sharp of their curves counts.
+    """
+    codes = tuple(row.code for row in line.defects)
+    cameras = {row.id for row in line.film_cameras()}
+    sources = [row for row in source_settings(site.vision.sources) if row.kind == "foreign" and row.camera in cameras]
+    found = [_foreign_detection(Path(row.place), codes) for row in sources]
+    if len(found) < len(cameras):
+        found.append(_model_detection(site))
+    return {
+        code: max(curves, key=lambda curve: curve.a50_um)
+        for code in codes
+        if (curves := [row[code] for row in found if code in row])
+    }
+
+
+def _foreign_detection(mapping: Path, codes: tuple[str, ...]) -> dict[str, DetectionCurve]:
+    try:
+        return foreign_lists(mapping, codes)[0].curves(codes)
+    except ConfigError as error:
+        log.warning("a foreign inspector counts as finding nothing: %s", error)
+        return dict.fromkeys(codes, NEVER_FOUND)
+
+
+def _model_detection(site: Site) -> dict[str, DetectionCurve]:
     name = site.vision.film_model
     for path in (Path(name), site.state_dir / "bundles" / name):
         if (path / MANIFEST_FILE).is_file():

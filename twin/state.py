@@ -79,6 +79,9 @@ class LineState:
         self.recipe: events.RecipeActivated | None = None
         self.order_released: events.OrderReleased | None = None
         self.tags: dict[str, events.TagSample] = {}
+        self.cameras: dict[str, events.CameraChecked] = {}
+        """The latest word of each camera on itself."""
+        self._film_cameras = {row.id: row for row in line.cameras if row.kind == "film"}
         self.predicted: dict[str, tuple[int, int, float]] = {}
         self.forecasts: dict[str, events.YieldForecast] = {}
         self.scores: dict[str, events.ForecastScored] = {}
@@ -87,6 +90,9 @@ class LineState:
         self._handlers: dict[type[Event], Callable[..., None]] = {
             events.FilmDefect: self._defect,
             events.StripInspected: self._strip,
+            events.FilmPattern: self._pattern,
+            events.FilmProfile: self._profile,
+            events.CameraChecked: self._camera_checked,
             events.RollStarted: self._roll_started,
             events.RollEnded: self._roll_ended,
             events.WebMapped: self._web_mapped,
@@ -216,8 +222,20 @@ class LineState:
             self.touched_rolls.add(event.roll)
 
     def _strip(self, event: events.StripInspected) -> None:
-        self._roll(event.roll).add_strip(event)
+        roll, camera = self._roll(event.roll), self._film_cameras.get(event.camera)
+        roll.add_strip(event, pixel_um=camera.pixel_um if camera else 0.0)
+        if camera is not None and camera.position_um is not None and camera.web == "film":
+            roll.add_passage(event.md_end_um + camera.position_um, event.at_ns)
         self.touched_rolls.add(event.roll)
+
+    def _pattern(self, event: events.FilmPattern) -> None:
+        self._roll(event.roll).add_pattern(event)
+
+    def _profile(self, event: events.FilmProfile) -> None:
+        self._roll(event.roll).add_profile(event)
+
+    def _camera_checked(self, event: events.CameraChecked) -> None:
+        _keep_event(self.cameras, event.camera, event)
 
     def _roll_started(self, event: events.RollStarted) -> None:
         _keep(self.started, event.roll, RollRecord(event.at_ns, event.seq, event.web, event.batch, 0, event.recipe))

@@ -1,14 +1,17 @@
 """One-class inspection of an image of any size: map, score and findings.
 
-The image is looked at in overlapping tiles, mirrored at its borders; only the inner part of each tile's answer counts.
+A picture of up to 512 pixels is brought to one size before the network sees it, a larger one is shrunk as its tiles
+would be: parts and strips of any size then fill the network's view alike. What is seen is looked at in overlapping
+tiles, mirrored at its borders; only the inner part of each tile's answer counts.
 The map has one value per cell of some pixels, for 20,000 x 20,000 pixels still a few megabytes; the map at image
 resolution is made when asked for.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -24,10 +27,14 @@ IMAGE_THRESHOLD = "image"
 REGION_THRESHOLD = "region"
 SCORE_CELLS = 12
 """An image's score is the mean of its so many highest cells: steadier than the one highest, blind to image size."""
+ONE_CLASS_SCORE_CELLS = 48
+"""The same for one-class models; their cells are smaller."""
 MARGIN_PX = 64
 """What a tile shows beyond the part that counts."""
 TILE_PX = 512
 """Side of the part that counts; larger tiles gain less than 5 % and take more memory."""
+LARGEST_ENLARGEMENT = 2.0
+"""Of a small picture; more would show the network nothing but blur."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +57,11 @@ class AnomalyResult:
     cells: NDArray[np.float32]
     """Anomaly per cell, shape (rows, columns); 0 is usual for good film, 1 is one spread above."""
     cell_px: int
+    """Pixels of what was seen, per cell."""
     shape: tuple[int, int]
     """Height and width of the image in pixels."""
+    seen_shape: tuple[int, int]
+    """Height and width of what the network saw of it."""
     score: float
     threshold: float
     """An image whose score is above is not like good film."""
@@ -67,7 +77,7 @@ class AnomalyResult:
     @property
     def score_map(self) -> NDArray[np.float32]:
         """The map at image resolution, shape (height, width); made anew at each call, four bytes a pixel."""
-        return _enlarged(self.cells, self.cell_px)[: self.shape[0], : self.shape[1]]
+        return whole_map(self.cells, self.cell_px, self.seen_shape, self.shape)
 
 
 class AnomalyInspector:
@@ -86,6 +96,7 @@ class AnomalyInspector:
         output = bundle.manifest.outputs[0]
         self._output, self._cell_px = output.tensor, output.stride_px
         self._multiple_px = bundle.manifest.input.multiple_px
+        self._view_px = bundle.manifest.input.view_px
         self._session = ModelSession(bundle, provider)
 
     def inspect(self, image: NDArray[np.uint8]) -> AnomalyResult:
@@ -97,24 +108,26 @@ class AnomalyInspector:
         Raises:
             FrameError: not grey, not 8 bit, or too small.
         """
-        cells = self.cells(image)
+        require_grey(image, self._cell_px)
+        view = seen(image, self._view_px)
+        cells = mapped(view, self._answer, self._cell_px, self._multiple_px)[0]
+        shape = (image.shape[0], image.shape[1])
+        found = regions(cells, self._cell_px, self._region_threshold, view.shape)
         return AnomalyResult(
             cells=cells,
             cell_px=self._cell_px,
-            shape=(image.shape[0], image.shape[1]),
-            score=image_score(cells),
+            shape=shape,
+            seen_shape=(view.shape[0], view.shape[1]),
+            score=image_score(cells, ONE_CLASS_SCORE_CELLS),
             threshold=self._threshold,
             region_threshold=self._region_threshold,
-            regions=regions(cells, self._cell_px, self._region_threshold, image.shape),
+            regions=tuple(_placed(region, view.shape, shape) for region in found),
             provenance=self._session.provenance,
         )
 
-    def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Only the map, one value per cell; FrameError as for ``inspect``."""
-        require_grey(image, self._cell_px)
-        answer = mapped(image, lambda tile: self._session.run(tile)[self._output][0], self._cell_px, self._multiple_px)
-        cells: NDArray[np.float32] = answer[0]
-        return cells
+    def _answer(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
+        answer: NDArray[np.float32] = self._session.run(tile)[self._output][0]
+        return answer
 
     def close(self) -> None:
         self._session.close()
@@ -138,6 +151,22 @@ def require_grey(image: NDArray[np.uint8], smallest_px: int) -> None:
         )
 
 
+def seen(image: NDArray[np.uint8], view_px: int | None) -> NDArray[np.uint8]:
+    """The image as the network looks at it.
+
+    Training and inspection both see images through this function and ``mapped``.
+
+    Args:
+        view_px: what the long side of an image, or of a tile of a larger one, is brought to; none leaves it as it is.
+    """
+    if view_px is None:
+        return image
+    scale = min(view_px / min(max(image.shape), TILE_PX), LARGEST_ENLARGEMENT)
+    height, width = (max(1, round(size * scale)) for size in image.shape)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+
+
 def mapped(
     image: NDArray[np.uint8],
     answer: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
@@ -145,8 +174,6 @@ def mapped(
     multiple_px: int,
 ) -> NDArray[np.float32]:
     """A network's answer for a whole image, put together from its tiles.
-
-    Training and inspection both see images through this function.
 
     Args:
         answer: from a tile, shape (1, 1, height, width), to its map, shape (channels, rows, columns).
@@ -175,10 +202,10 @@ def _cells(length_px: int, cell_px: int) -> int:
     return -(-min(length_px, TILE_PX) // cell_px)
 
 
-def image_score(cells: NDArray[np.float32]) -> float:
-    """Mean of the highest ``SCORE_CELLS`` cells."""
+def image_score(cells: NDArray[np.float32], count: int = SCORE_CELLS) -> float:
+    """Mean of the so many highest cells."""
     values = cells.ravel()
-    count = min(SCORE_CELLS, values.size)
+    count = min(count, values.size)
     return float(np.partition(values, values.size - count)[values.size - count :].mean())
 
 
@@ -211,6 +238,34 @@ def regions(cells: NDArray[np.float32], cell_px: int, threshold: float, shape: t
             )
         )
     return tuple(sorted(found, key=lambda region: -region.score))
+
+
+def whole_map(
+    cells: NDArray[np.float32], cell_px: int, seen_shape: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Cells of what was seen at the resolution of the image."""
+    whole = _enlarged(cells, cell_px)[: seen_shape[0], : seen_shape[1]]
+    if seen_shape == shape:
+        return whole
+    return np.asarray(cv2.resize(whole, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _placed(region: Region, seen_shape: tuple[int, ...], shape: tuple[int, ...]) -> Region:
+    """A region of what was seen in pixels of the image: every pixel that it touches."""
+    if seen_shape == shape:
+        return region
+    by_y, by_x = shape[0] / seen_shape[0], shape[1] / seen_shape[1]
+    left, top = int(region.x_px * by_x), int(region.y_px * by_y)
+    right = min(shape[1], math.ceil((region.x_px + region.width_px) * by_x))
+    bottom = min(shape[0], math.ceil((region.y_px + region.height_px) * by_y))
+    return replace(
+        region,
+        x_px=left,
+        y_px=top,
+        width_px=right - left,
+        height_px=bottom - top,
+        area_px=max(1, round(region.area_px * by_x * by_y)),
+    )
 
 
 def _enlarged(cells: NDArray[np.float32], cell_px: int) -> NDArray[np.float32]:

@@ -55,8 +55,8 @@ def anomaly_overlay(image: NDArray[np.uint8], result: AnomalyResult) -> NDArray[
 def _resized_map(result: AnomalyResult, size: tuple[int, int]) -> NDArray[np.float32]:
     """The map at the size of the picture, by way of its cells: an image of gigapixels never has a map that large."""
     columns, rows = size
-    step_x = result.shape[1] / columns / result.cell_px
-    step_y = result.shape[0] / rows / result.cell_px
+    step_x = result.seen_shape[1] / columns / result.cell_px
+    step_y = result.seen_shape[0] / rows / result.cell_px
     x = ((np.arange(columns, dtype=np.float32) + 0.5) * step_x - 0.5).astype(np.float32)
     y = ((np.arange(rows, dtype=np.float32) + 0.5) * step_y - 0.5).astype(np.float32)
     # remap addresses at most 32,767 cells an axis, which is 260,000 pixels.

@@ -1,13 +1,14 @@
 """Spots to classes: one small picture a spot, one batched call of the classifier for all spots of a strip.
 
-A patch shows a spot with its surroundings as `PATCH_PX` squared pixels of three channels. Small spots are shown at full
-resolution, larger ones shrunk until all of them is seen. Patches are brought to the same film grey whatever the lamps,
-the lens and the exposure do, by what was learnt from good film: never by the patch's own content.
+A patch shows a spot with its surroundings as `PATCH_PX` squared pixels of three channels. Small spots are shown at the
+pixel that the classifier was trained at, larger ones shrunk until all of them is seen. Patches are brought to the same
+film grey whatever the lamps, the lens and the exposure do, by what was learnt from good film: never by the patch's own
+content.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -32,6 +33,16 @@ _FILLED_FRACTION = 0.75
 """Largest share of a patch's side that a spot takes; the rest is good film to compare with."""
 _UNSURE_BELOW = 0.5
 """A class whose probability is lower is not believed, unless the bundle has a threshold `unknown`."""
+_TORN_ABOVE = 0.5
+"""Of the likeliest class's probability: a class that reaches it is a rival, unless the bundle has one `rival`."""
+_STREAK_ABOVE = 0.3
+"""Probability of not being clean from which a line that the column test has found is one: waves of the film's edge
+reach less, faint streaks of rendered film 0.4 and more."""
+_STREAK_STRONG = 1.5
+"""Of the column test's limit, from which a line is one whatever the classifier says."""
+_STREAK_SHARE = 0.2
+"""Of the budget for false alarms."""
+_MOST_CANDIDATES_PER_M2 = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,41 +53,80 @@ class Classified:
     """Class code, `unknown`, or `clean`."""
     score: float
     """Probability of the class; for `unknown`, that it is not clean."""
+    rival: str = ""
+    """Another class that it may as well be; empty when there is none."""
+    rival_score: float = 0.0
+
+    def strict(self, reject_um: Mapping[str, float | None]) -> Classified:
+        """Itself, or its rival where that is rejected from a smaller size: what errs, errs to the stricter limit.
+
+        Args:
+            reject_um: by class code, from which size it is rejected.
+        """
+        own, other = reject_um.get(self.kind), reject_um.get(self.rival)
+        if own is None or other is None or own <= other:
+            return self
+        return Classified(kind=self.rival, score=self.rival_score, rival=self.kind, rival_score=self.score)
 
 
-def patch_side_px(height: int, width: int) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Candidates on good film that gates may be set for."""
+
+    candidates_per_m2: float
+    """At pixels and maps; most are sorted out by the classifier."""
+    streaks_per_m2: float
+    """At the column test; little sorts out after it."""
+
+
+def patch_side_px(height: int, width: int, camera_pixels: int = 1) -> int:
     """Side of the square of film that a patch shows of a spot of this height and width, in full-resolution pixels."""
-    side = max(PATCH_PX, max(height, width) / _FILLED_FRACTION)
+    side = max(PATCH_PX * camera_pixels, max(height, width) / _FILLED_FRACTION)
     return int(np.ceil(side / QUARTER)) * QUARTER
 
 
-def patch(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot: Spot) -> NDArray[np.uint8]:
-    """The picture of a spot that the classifier sees, shape (channels, 64, 64).
+def patch(
+    planes: NDArray[np.uint8],
+    found: Screened,
+    gates: Gates,
+    spot: Spot,
+    *,
+    camera_pixels: int = 1,
+    channels: Sequence[str] = CHANNELS,
+) -> NDArray[np.uint8]:
+    """The picture of a spot that the classifier sees, shape (3, 64, 64).
 
     What would lie beyond the strip is mirrored at its border. A line through the whole strip fills the patch from end
-    to end.
+    to end. A channel that the camera does not have is shown as good film without grain.
 
     Args:
         planes: shape (channels, lines, width).
         found: of these planes.
         gates: of the camera.
         spot: of `found`.
+        camera_pixels: along a pixel of the patch, see `Classifier.camera_pixels`.
+        channels: of the camera, in the order of its planes.
     """
     _, lines, width = planes.shape
     through = spot.height >= lines // QUARTER * QUARTER
-    side = max(PATCH_PX, lines // QUARTER * QUARTER) if through else patch_side_px(spot.height, spot.width)
-    side = max(side, patch_side_px(0, spot.width))
+    least = PATCH_PX * camera_pixels
+    side = max(least, lines // QUARTER * QUARTER) if through else patch_side_px(spot.height, spot.width, camera_pixels)
+    side = max(side, patch_side_px(0, spot.width, camera_pixels))
     top = _kept_inside((spot.row_start + spot.row_end - side) // 2, side, lines)
     left = _kept_inside((spot.column_start + spot.column_end - side) // 2, side, width)
     coarse = side >= QUARTER * PATCH_PX
     step = QUARTER if coarse else 1
     sources: Sequence[NDArray[np.uint8]] = found.quarters if coarse else tuple(planes)
     levels = gates.look.quarter_level if coarse else gates.look.level
-    squares = [
-        _square(image, level, float(gain), grey, top // step, left // step, side // step)
-        for image, level, gain, grey in zip(sources, levels, found.gain, FILM_GREY, strict=False)
-    ]
-    return np.stack(squares)
+    squares = np.empty((len(CHANNELS), PATCH_PX, PATCH_PX), np.uint8)
+    for number, (channel, grey) in enumerate(zip(CHANNELS, FILM_GREY, strict=True)):
+        if channel not in channels:
+            squares[number] = grey
+            continue
+        own = channels.index(channel)
+        place = top // step, left // step, side // step
+        squares[number] = _square(sources[own], levels[own], float(found.gain[own]), grey, *place)
+    return squares
 
 
 class Classifier:
@@ -103,6 +153,7 @@ class Classifier:
         self._output = manifest.outputs[0].tensor
         self._clean = manifest.classes.index(CLEAN)
         self._unsure_below = _threshold(bundle, UNKNOWN, _UNSURE_BELOW)
+        self._torn_above = _threshold(bundle, "rival", _TORN_ABOVE)
         self._kept_above = _threshold(bundle, "keep", 0.5)
 
     @property
@@ -119,6 +170,25 @@ class Classifier:
         """Share of patches of good film that it takes for a defect, as its manifest states."""
         threshold = self.bundle.manifest.thresholds.get("keep")
         return default if threshold is None else max(threshold.false_alarm_fraction, 1e-4)
+
+    def budget(self, false_alarms_per_m2: float) -> Budget:
+        """What gates may let through so that about so many false alarms are left."""
+        sorted_out = (1 - _STREAK_SHARE) * false_alarms_per_m2 / self.passed_fraction()
+        return Budget(
+            candidates_per_m2=min(sorted_out, _MOST_CANDIDATES_PER_M2),
+            streaks_per_m2=_STREAK_SHARE * false_alarms_per_m2,
+        )
+
+    def camera_pixels(self, pixel_um: float) -> int:
+        """Pixels of a camera along one of a patch: a camera that sees finer is shown at the classifier's own pixel.
+
+        Raises:
+            BundleError: the classifier's pixel is no whole multiple of the camera's.
+        """
+        own_um = self.bundle.manifest.input.um_per_px or pixel_um
+        count = max(1, round(own_um / pixel_um))
+        self.bundle.require_fit(task="film-candidates", um_per_px=count * pixel_um)
+        return count
 
     def classify(self, patches: NDArray[np.uint8]) -> list[Classified]:
         """A class for each patch.
@@ -151,7 +221,31 @@ class Classifier:
         share = float(dirty[best]) / max(1 - clean, 1e-6)
         if self._classes[best] == UNKNOWN or share < self._unsure_below:
             return Classified(kind=UNKNOWN, score=min(1.0, 1 - clean))
-        return Classified(kind=self._classes[best], score=float(dirty[best]))
+        score = float(dirty[best])
+        dirty[best] = 0
+        second = int(np.argmax(dirty))
+        torn = dirty[second] > self._torn_above * score and self._classes[second] != UNKNOWN
+        return Classified(
+            kind=self._classes[best],
+            score=score,
+            rival=self._classes[second] if torn else "",
+            rival_score=float(dirty[second]) if torn else 0.0,
+        )
+
+
+def settled(said: Classified, spot: Spot, reject_um: Mapping[str, float | None]) -> Classified:
+    """What a spot counts as, after what is known beside the classifier's answer.
+
+    Args:
+        said: by the classifier.
+        spot: that it was said of.
+        reject_um: by class code, from which size the line rejects it.
+    """
+    doubted = 1 - said.score > _STREAK_ABOVE or spot.strength > _STREAK_STRONG
+    if said.kind == CLEAN and spot.test == "streak" and doubted:
+        # The mean over a whole strip shows lines that a picture of some of it hardly does.
+        return Classified(kind="STR", score=1 - said.score)
+    return said.strict(reject_um)
 
 
 def _threshold(bundle: Bundle, name: str, default: float) -> float:

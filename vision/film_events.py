@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import hypot
 from typing import Literal
 
 from line.bundle import ModelRef
@@ -16,32 +18,53 @@ from vision.screening import Screened, Spot
 from vision.tracks import Sighting, Track
 from vision.verdict import Finding, Judgement
 
-State = Literal["inspected", "over_capacity", "learning", "unreadable"]
+State = Literal["inspected", "over_capacity", "learning", "unreadable", "uncalibrated"]
 
 
-def md_start_um(camera: Camera, header: StripHeader) -> int:
-    """As-coated position of a strip's first line: web travel less the way from the die lip to the camera."""
-    return header.encoder_um - (camera.position_um or 0)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Where pixels of a camera lie on the roll."""
+
+    pixel_um: float
+    """Side of a pixel across the web."""
+    line_um: float
+    """Travel of the web from line to line."""
+    wander_um: int = 0
+    """By how much the web lies to the right of its place."""
+
+    def md_um(self, camera: Camera, header: StripHeader, line: float) -> int:
+        """As-coated position of the upper border of a line: web travel less the way from the die lip to the camera."""
+        travel_um = header.encoder_um + line * header.pixel_um
+        return round(travel_um * (self.line_um / header.pixel_um)) - (camera.position_um or 0)
+
+    def cd_um(self, camera: Camera, column: float) -> int:
+        """Position across the web, from the edge of the coat, of the left border of a pixel."""
+        return camera.cd_start_um + round(column * self.pixel_um) - self.wander_um
 
 
-def sighting(camera: Camera, header: StripHeader, spot: Spot, said: Classified, sized: Measured) -> Sighting:
+def sighting(
+    camera: Camera, header: StripHeader, spot: Spot, said: Classified, sized: Measured, scale: Scale
+) -> Sighting:
     """What a strip shows of a defect, on the roll."""
-    pixel, start = camera.pixel_um, md_start_um(camera, header)
     # A streak found in the mean of several strips began that many strips ago.
-    before = round((spot.strips_count - 1) * header.lines * pixel) if spot.test == "streak" else 0
+    before = (spot.strips_count - 1) * header.lines if spot.test == "streak" else 0
     bf, df, tx = sized.contrast
+    md_start_um, md_end_um = (scale.md_um(camera, header, row) for row in (sized.row_start - before, sized.row_end))
     return Sighting(
         kind=said.kind,
         score=min(1.0, max(0.0, said.score)),
-        md_start_um=start + round(sized.row_start * pixel) - before,
-        md_end_um=start + round(sized.row_end * pixel),
-        cd_start_um=camera.cd_start_um + round(sized.column_start * pixel),
-        cd_end_um=camera.cd_start_um + round(sized.column_end * pixel),
+        md_start_um=md_start_um,
+        md_end_um=md_end_um,
+        cd_start_um=scale.cd_um(camera, sized.column_start),
+        cd_end_um=scale.cd_um(camera, sized.column_end),
         size_um=sized.size_um,
         size_uncertainty_um=sized.size_uncertainty_um,
-        position_uncertainty_um=sized.position_uncertainty_um,
+        position_uncertainty_um=hypot(sized.position_uncertainty_um, header.encoder_uncertainty_um),
+        length_um=max(sized.length_um, float(md_end_um - md_start_um)) if before else sized.length_um,
+        width_um=sized.width_um,
         area_um2=sized.area_um2,
         contrast=(bf, df, tx),
+        depth=sized.depth,
         from_start=spot.row_start == 0,
         to_end=spot.row_end >= header.lines // QUARTER * QUARTER,
     )
@@ -58,6 +81,7 @@ def finding_of(sight: Sighting, lane: int) -> Finding:
         cd_start_um=sight.cd_start_um,
         cd_end_um=sight.cd_end_um,
         lane=lane,
+        depth=sight.depth,
     )
 
 
@@ -69,6 +93,7 @@ def defect_event(
     judgement: Judgement,
     model: ModelRef,
     latency_ms: float,
+    calibration: str = "",
 ) -> FilmDefect:
     """The message about a defect as far as it is known after a strip; the same strip gives the same id."""
     sight = track.sight
@@ -92,6 +117,10 @@ def defect_event(
         size_uncertainty_um=round(sight.size_uncertainty_um, 1),
         position_uncertainty_um=round(sight.position_uncertainty_um, 1),
         area_um2=round(sight.area_um2, 1),
+        length_um=round(sight.length_um, 1),
+        width_um=round(sight.width_um, 1),
+        depth_fraction=round(sight.depth.fraction, 4) if sight.depth else None,
+        depth_uncertainty_fraction=round(sight.depth.uncertainty_fraction, 4) if sight.depth else None,
         contrast_bf=round(sight.contrast[0], 4),
         contrast_df=round(sight.contrast[1], 4),
         contrast_tx=round(sight.contrast[2], 4),
@@ -100,6 +129,7 @@ def defect_event(
         reason=judgement.reason,
         model=model,
         method="pixels",
+        calibration=calibration,
         recipe=header.recipe,
         image=track.image,
         latency_ms=latency_ms,
@@ -117,14 +147,16 @@ def strip_event(
     model: ModelRef,
     providers: tuple[str, ...],
     latency_ms: float,
+    scale: Scale | None = None,
 ) -> StripInspected:
     """The message that a strip was looked at, or why not; CD covers what was judged.
 
     Args:
         found: of the strip; None when it was not looked at.
         margin_um: at either edge, that was not judged.
+        scale: of the camera; None: as the line model says.
     """
-    start = md_start_um(camera, header)
+    scale = scale or Scale(pixel_um=camera.pixel_um, line_um=header.pixel_um)
     bf, df, tx = (round(value, 2) for value in found.mean_grey) if found else (0.0, 0.0, 0.0)
     return StripInspected(
         at_ns=header.at_ns,
@@ -134,10 +166,10 @@ def strip_event(
         station=camera.station,
         camera=camera.id,
         strip=header.strip,
-        md_start_um=start,
-        md_end_um=start + round(header.lines * camera.pixel_um),
+        md_start_um=scale.md_um(camera, header, 0),
+        md_end_um=scale.md_um(camera, header, header.lines),
         cd_start_um=camera.cd_start_um + margin_um,
-        cd_end_um=camera.cd_start_um + round(camera.width_px * camera.pixel_um) - margin_um,
+        cd_end_um=scale.cd_um(camera, camera.width_px) - margin_um,
         state=state,
         candidates_count=found.found_count if found else 0,
         defects_count=defects_count,

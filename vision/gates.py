@@ -33,11 +33,9 @@ from vision.pyramid import (
     scale_maps,
     widened,
 )
+from vision.wander import Wander
 
 log = logging.getLogger(__name__)
-
-BAND_LINES = 64
-"""Lines that are compared with the gates at once; larger bands fall out of the cache (64 to 128 measured best)."""
 
 _SAMPLED_LINES = 160
 _TAIL_STRIPS = 4
@@ -155,11 +153,12 @@ def limits_for(look: FilmLook, *, candidates_per_m2: float, streaks_per_m2: floa
 class Gates:
     """Per-column limits for a camera, under the present light."""
 
-    def __init__(self, look: FilmLook, limits: Limits, *, margin_px: int = 0) -> None:
+    def __init__(self, look: FilmLook, limits: Limits, *, margin_px: int = 0, pixel_um: float = 20.0) -> None:
         """Gates around a look.
 
         Args:
             margin_px: at either edge, that are not judged because the web wanders there.
+            pixel_um: side of a pixel on the film.
         """
         self.look = look
         self.limits = limits
@@ -167,8 +166,11 @@ class Gates:
         """Cells of the quarter image that are not judged at either edge."""
         self.gain: Floats = np.ones(len(look.level), np.float32)
         """Light of each channel against that under which the film was learnt, followed slowly."""
-        self._band_gain: Floats = np.zeros(len(look.level), np.float32)
-        self._bands: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = [
+        self.wander = Wander(look.quarter_level, self.margin, pixel_um)
+        self.quarter_level: Floats = look.quarter_level
+        """As in the look, with the edges of the coat where the web lies in the present strip."""
+        self._column_gain: Floats = np.zeros(len(look.level), np.float32)
+        self._columns: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = [
             (np.empty(0, np.uint8), np.empty(0, np.uint8)) for _ in look.level
         ]
         self._jumped: list[Floats] = []
@@ -180,11 +182,11 @@ class Gates:
         followed gain and so stands out, until a whole run of strips has jumped alike without changing its profile
         across the web: then it was the lamp.
         """
-        ratios = [
-            plane.mean(axis=0, dtype=np.float32) / level
-            for plane, level in zip(quarters, self.look.quarter_level, strict=True)
-        ]
+        ratios = [_column_means(plane) / level for plane, level in zip(quarters, self.look.quarter_level, strict=True)]
         found: Floats = np.array([np.median(ratio) for ratio in ratios], np.float32)
+        self.quarter_level = self.wander.followed(
+            np.asarray(np.stack(ratios) / np.maximum(found, 1e-3)[:, None], np.float32)
+        )
         if np.all(np.abs(found / self.gain - 1) < _GAIN_JUMP_FRACTION):
             self._jumped.clear()
             self.gain = self.gain + np.float32(_GAIN_SHARE) * (found - self.gain)
@@ -204,16 +206,21 @@ class Gates:
         self.gain = found
         return found
 
-    def band(self, channel: int, gain: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Lowest and highest grey of good pixels, each of shape (BAND_LINES, width)."""
-        if abs(gain - self._band_gain[channel]) > _GAIN_STEP_FRACTION:
+    def columns(self, channel: int, gain: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Lowest and highest grey of good pixels by column, each of shape (width,)."""
+        if abs(gain - self._column_gain[channel]) > _GAIN_STEP_FRACTION:
             level = self.look.level[channel] * gain
             reach = self.limits.pixel[channel] * self.look.spread[channel] * gain
             low = np.clip(np.floor(level - reach), 0, 255).astype(np.uint8)
             high = np.clip(np.ceil(level + reach), 0, 255).astype(np.uint8)
-            self._bands[channel] = (np.tile(low, (BAND_LINES, 1)), np.tile(high, (BAND_LINES, 1)))
-            self._band_gain[channel] = gain
-        return self._bands[channel]
+            self._columns[channel] = (low, high)
+            self._column_gain[channel] = gain
+        return self._columns[channel]
+
+
+def _column_means(plane: NDArray[np.uint8]) -> Floats:
+    sums = cv2.reduce(plane, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
+    return np.asarray(sums / np.float32(len(plane)), np.float32)
 
 
 def _columns(strips: Sequence[NDArray[np.uint8]], channel: int) -> tuple[Floats, Floats, float]:
@@ -242,7 +249,8 @@ def _columns(strips: Sequence[NDArray[np.uint8]], channel: int) -> tuple[Floats,
 
 def _quarter_level(planes: Sequence[NDArray[np.uint8]]) -> Floats:
     """Grey of each column of the quarter image: the median over strips, each under its own light."""
-    profiles = np.stack([plane.mean(axis=0, dtype=np.float32) for plane in planes])
+    # Blocks of lines, so that a hole that lies at one place across the web in every strip is outvoted too.
+    profiles = np.concatenate([block_means(np.asarray(plane, np.float32)) for plane in planes])
     common = np.median(profiles, axis=0)
     gains = np.median(profiles / np.maximum(common, 1), axis=1)
     steady = np.median(profiles / np.maximum(gains, 1e-3)[:, None], axis=0)
@@ -277,17 +285,18 @@ def bridged(level: Floats, widest: int, edge: int) -> Floats:
     A bump is narrower than `widest` samples and returns to the level on both sides; slopes, such as light that falls
     off, stay as they are, and so do the outermost `edge` samples, where the coat has a bead.
     """
-    smooth = np.asarray(cv2.blur(level[None], (5, 1)), np.float32)
     kernel = np.ones((1, widest), np.uint8)
-    low = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, kernel)[0]
-    high = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel)[0]
     repaired = level.copy()
-    for base, bump in ((low, smooth[0] - low), (high, high - smooth[0])):
+    # A groove has banks: what is left of them when the one is cut off is filled after it, not beside it.
+    for operation, sign in ((cv2.MORPH_OPEN, 1), (cv2.MORPH_CLOSE, -1)):
+        smooth = np.asarray(cv2.blur(repaired[None], (5, 1)), np.float32)
+        base = np.asarray(cv2.morphologyEx(smooth, operation, kernel)[0], np.float32)
+        bump = sign * (smooth[0] - base)
         usual = float(np.median(bump))
         limit = usual + max(8 * _robust_sigma(bump - usual), _BUMP_FRACTION * float(np.median(level)))
         found = cv2.dilate((bump > limit).astype(np.uint8)[None], np.ones((1, 9), np.uint8))[0] > 0
         found[:edge] = found[-edge:] = False
-        repaired[found] = base[found] + (usual if base is low else -usual)
+        repaired[found] = base[found] + sign * usual
     return repaired
 
 

@@ -1,4 +1,4 @@
-"""The vision role: frames from the spools in, results out, always: also when nothing was found.
+"""The vision role: frames from spools or cameras in, results out, always: also when nothing was found.
 
 A frame is removed when its results are durable; what was being worked on when the service died is inspected again and
 gives the same event ids.
@@ -23,9 +23,13 @@ from line.evidence import Evidence
 from line.frames import CornerHeader, StripHeader
 from line.model import Camera, LineModel
 from line.service import Service, open_service
+from vision.camera_check import CameraCheck
 from vision.candidates import Classifier
+from vision.film_sources import film_sources
+from vision.parallel import ALONE, Crew
+from vision.pattern_feed import PatternFeed
 from vision.session import ModelSession, verify_golden
-from vision.sources import SpoolSource, Taken
+from vision.sources import FrameSource, SpoolSource, Taken
 from vision.stacks import StackInspector
 from vision.strips import StripInspector, StripResult
 
@@ -47,24 +51,39 @@ async def serve(site: Site) -> None:
     cv2.setNumThreads(1)
     async with open_service("vision", site) as service:
         bundle = await asyncio.to_thread(open_bundle, Path(site.vision.film_model), task="film-candidates")
-        with ModelSession(bundle, site.vision.provider) as session:
+        with Crew(site.vision.threads) as crew, ModelSession(bundle, site.vision.provider, crew=crew) as session:
             await asyncio.to_thread(verify_golden, session)
-            async with asyncio.TaskGroup() as group:
+            curves = {code: curve for code, curve in bundle.manifest.detection.items() if curve.measured}
+            feed = PatternFeed(service.line, curves)
+            async with film_sources(service) as sources, asyncio.TaskGroup() as group:
                 for camera in film_cameras(service.line):
-                    group.create_task(inspect_film(service, camera, Classifier(session)), name=f"film {camera.id}")
+                    if camera.id not in sources.foreign:
+                        source = sources.frames.get(camera.id)
+                        film = inspect_film(service, camera, Classifier(session), source, crew=crew, feed=feed)
+                        group.create_task(film, name=f"film {camera.id}")
+                for loop in sources.loops(service, feed):
+                    group.create_task(loop)
                 group.create_task(inspect_stacks(service), name="stacks")
                 service.ready = ""
 
 
 def film_cameras(line: LineModel) -> list[Camera]:
-    """The cameras that look at a web."""
-    return [camera for camera in line.cameras if camera.kind == "film"]
+    """The cameras that look at a web; those that are only planned are passed over."""
+    return list(line.film_cameras())
 
 
-async def inspect_film(service: Service, camera: Camera, classifier: Classifier) -> None:
-    """The loop of one film camera."""
+async def inspect_film(
+    service: Service,
+    camera: Camera,
+    classifier: Classifier,
+    source: FrameSource | None = None,
+    *,
+    crew: Crew = ALONE,
+    feed: PatternFeed | None = None,
+) -> None:
+    """The loop of one film camera, from its spool if it has no other source; returns when the source has ended."""
     site = service.site
-    source = SpoolSource(spool_folder(site, camera.id), site.state_dir / "spool" / "refused")
+    source = source or SpoolSource(spool_folder(site, camera.id), site.state_dir / "spool" / "refused")
     inspector = StripInspector(
         service.line,
         camera,
@@ -73,11 +92,18 @@ async def inspect_film(service: Service, camera: Camera, classifier: Classifier)
         evidence=Evidence(site.state_dir / "evidence"),
         false_alarms_per_m2=site.vision.false_alarms_per_m2,
         most_candidates=site.vision.candidates_per_strip,
+        crew=crew,
+        check=CameraCheck(camera, site.state_dir, policy=site.vision.calibration),
     )
+    feed = feed or PatternFeed(service.line)
     latency = Latencies(service, "film")
     pending: deque[Taken] = deque()
     while True:
         frame = await _next(service, source, f"film {camera.id}")
+        if frame is None:
+            await _tell(service, source, pending, await asyncio.to_thread(inspector.finish), feed, latency)
+            log.info("%s: all was played", camera.id)
+            return
         if not isinstance(frame.header, StripHeader):
             _refused(service, source, frame)
             continue
@@ -86,14 +112,31 @@ async def inspect_film(service: Service, camera: Camera, classifier: Classifier)
             await service.emit(inspector.unreadable(frame.header).strip)
             _refused(service, source, frame)
             continue
-        for result in results:
-            await service.emit(result.strip, *result.defects)
-            source.done(pending.popleft())
-            service.count("strips_total")
-            service.count("candidates_total", result.strip.candidates_count)
-            service.count("defects_total", result.strip.defects_count)
-            service.count("strips_over_capacity_total", result.strip.state == "over_capacity")
-            latency.add(result.strip.latency_ms)
+        await _tell(service, source, pending, results, feed, latency)
+
+
+async def _tell(
+    service: Service,
+    source: FrameSource,
+    pending: deque[Taken],
+    results: list[StripResult],
+    feed: PatternFeed,
+    latency: Latencies,
+) -> None:
+    """Make results durable, then let go of their frames."""
+    for result in results:
+        patterns = feed.seen(result.strip, result.defects)
+        others = [event for event in (result.camera, result.profile) if event is not None]
+        await service.emit(result.strip, *result.defects, *patterns, *others)
+        source.done(pending.popleft())
+        service.count("strips_total")
+        service.count("candidates_total", result.strip.candidates_count)
+        service.count("defects_total", result.strip.defects_count)
+        service.count("patterns_total", len(patterns))
+        service.count("lines_missed_total", result.strip.missed_lines_count)
+        service.count("strips_over_capacity_total", result.strip.state == "over_capacity")
+        service.count("strips_uncalibrated_total", result.strip.state == "uncalibrated")
+        latency.add(result.strip.latency_ms)
 
 
 async def _strip_results(
@@ -107,7 +150,7 @@ async def _strip_results(
     try:
         return await asyncio.to_thread(inspector.inspect, header, frame.planes)
     except FrameError as error:
-        log.warning("%s: %s", frame.path, error)
+        log.warning("%s: %s", frame.name, error)
         pending.pop()
         return None
 
@@ -122,6 +165,7 @@ async def inspect_stacks(service: Service) -> None:
     latency = Latencies(service, "stack")
     while True:
         frame = await _next(service, source, "stacks")
+        assert frame is not None, "a spool does not end"
         if not isinstance(frame.header, CornerHeader):
             _refused(service, source, frame)
             continue
@@ -158,17 +202,19 @@ class Latencies:
         self._service.counters[f"{self._name}_latency_p95_ms"] = float(p95)
 
 
-async def _next(service: Service, source: SpoolSource, loop: str) -> Taken:
-    """The next frame, however long that takes."""
+async def _next(service: Service, source: FrameSource, loop: str) -> Taken | None:
+    """The next frame, however long that takes; None when there will be none."""
     while True:
         service.beat(loop)
         frame = await asyncio.to_thread(source.take)
         if frame is not None:
             return frame
+        if source.ended:
+            return None
         await asyncio.sleep(_IDLE_S)
 
 
-def _refused(service: Service, source: SpoolSource, frame: Taken) -> None:
+def _refused(service: Service, source: FrameSource, frame: Taken) -> None:
     service.count("frames_refused_total")
-    log.warning("%s: moved aside: %s", frame.path, frame.error or "not a frame of this camera")
+    log.warning("%s: refused: %s", frame.name, frame.error or "not a frame of this camera")
     source.refuse(frame)

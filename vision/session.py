@@ -1,8 +1,11 @@
 """The one place that opens ONNX sessions, and the seam between the event loop and the ONNX call.
 
 One thread a session and no spinning: two such sessions beat one with two threads wherever anything else runs on the
-machine (measured up to 3.7 times). Only the opened session tells which providers really run: the list of available
-ones, and the list asked for, name CUDA also where there is none.
+machine (measured up to 3.7 times). So a network that may use several cores is opened once for each, and what it is
+given is cut into batches of one size, however many there are: the answers are the same to the last bit.
+
+Only the opened session tells which providers really run: the list of available ones, and the list asked for, name CUDA
+also where there is none.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -25,14 +29,18 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
 from line.bundle import Bundle, ModelRef
 from line.errors import BundleError, ProviderError
+from vision.parallel import ALONE, Crew
 
 log = logging.getLogger(__name__)
 
 Provider = Literal["auto", "cpu", "cuda"]
 """``auto`` takes CUDA when it is there; ``cuda`` refuses to start without it."""
 
+CPU_BATCH = 8
+"""Images of one call on a CPU; larger batches are no faster (measured for the classifier of candidates)."""
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
+_TENSORRT = "TensorrtExecutionProvider"
 # Searching all convolution algorithms (the default) pays seconds at each new shape; the copy setting is the safe one.
 _CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "do_copy_in_default_stream": "1"}
 # They share no base class but Exception.
@@ -64,25 +72,36 @@ class ComputeProvenance:
 
 
 class ModelSession:
-    """An open network. A context manager; ``run`` may be called from one thread at a time."""
+    """An open network. A context manager; ``run`` may be called from several threads, which may have to wait."""
 
-    def __init__(self, bundle: Bundle, provider: Provider = "auto") -> None:
+    def __init__(self, bundle: Bundle, provider: Provider = "auto", *, crew: Crew = ALONE) -> None:
         """Open the bundle's network.
+
+        Args:
+            bundle: what to open.
+            provider: on what it runs.
+            crew: shares the batches of a call. On a CPU the network is opened once for each of its threads.
 
         Raises:
             ProviderError: ``provider="cuda"`` and the session does not run on CUDA, or two runtimes are installed.
             BundleError: onnxruntime cannot open the network, or its tensors are not those of the manifest.
         """
         self.bundle = bundle
-        self._session = open_onnx(bundle.model_path, provider)
+        self._crew = crew
+        first = open_onnx(bundle.model_path, provider)
         self._input = bundle.manifest.input.tensor
         self._outputs = [output.tensor for output in bundle.manifest.outputs]
-        _check_tensors(bundle, self._session)
-        self.provenance = ComputeProvenance(
-            model=bundle.ref,
-            providers=tuple(self._session.get_providers()),
-            runtime=f"onnxruntime {onnxruntime.__version__}",
-        )
+        _check_tensors(bundle, first)
+        self.provenance = provenance_of(bundle, first)
+        on_cpu = self.provenance.device == "cpu"
+        self._batch = CPU_BATCH if on_cpu else None
+        self._idle: SimpleQueue[onnxruntime.InferenceSession] = SimpleQueue()
+        self._sessions = [
+            first,
+            *(open_onnx(bundle.model_path, "cpu") for _ in range(crew.threads - 1 if on_cpu else 0)),
+        ]
+        for session in self._sessions:
+            self._idle.put(session)
         log.info("model %s runs on %s", bundle.ref, ", ".join(self.provenance.providers))
 
     def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
@@ -91,7 +110,19 @@ class ModelSession:
         Args:
             images: shape (n, channels, height, width), grey levels as the manifest's input states.
         """
-        outputs: Sequence[NDArray[np.float32]] = self._session.run(self._outputs, {self._input: images})
+        size = self._batch or len(images)
+        if len(images) <= size:
+            return self._answers(images)
+        starts = range(0, len(images), size)
+        parts = self._crew.each(self._answers, [images[start : start + size] for start in starts])
+        return {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
+
+    def _answers(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        session = self._idle.get()
+        try:
+            outputs: Sequence[NDArray[np.float32]] = session.run(self._outputs, {self._input: images})
+        finally:
+            self._idle.put(session)
         return dict(zip(self._outputs, outputs, strict=True))
 
     async def run_in_thread(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
@@ -99,8 +130,8 @@ class ModelSession:
         return await asyncio.to_thread(self.run, images)
 
     def close(self) -> None:
-        """Free the session and its memory; running it afterwards is a programming error."""
-        del self._session
+        """Free the sessions and their memory; running it afterwards is a programming error."""
+        del self._sessions, self._idle
 
     def __enter__(self) -> Self:
         return self
@@ -151,8 +182,25 @@ def verify_golden(session: ModelSession) -> float:
     return worst
 
 
-def open_onnx(model: Path | bytes, provider: Provider) -> onnxruntime.InferenceSession:
+def provenance_of(bundle: Bundle, session: onnxruntime.InferenceSession) -> ComputeProvenance:
+    """On what a session of a bundle's network really runs."""
+    return ComputeProvenance(
+        model=bundle.ref,
+        providers=tuple(session.get_providers()),
+        runtime=f"onnxruntime {onnxruntime.__version__}",
+    )
+
+
+def open_onnx(
+    model: Path | bytes, provider: Provider, *, cuda_graph: bool = False, tensorrt: bool = False
+) -> onnxruntime.InferenceSession:
     """A bare session with our settings, for a network that is not in a bundle yet.
+
+    Args:
+        model: file or bytes of the network.
+        provider: on what it runs.
+        cuda_graph: with CUDA, record the launches of the first runs and replay them; shapes and buffers must stay.
+        tensorrt: with CUDA, ask TensorRT first.
 
     Raises:
         BundleError: onnxruntime cannot open the network.
@@ -170,7 +218,9 @@ def open_onnx(model: Path | bytes, provider: Provider) -> onnxruntime.InferenceS
     if provider != "cpu" and _has_cuda_driver():
         _refuse_two_runtimes()
         onnxruntime.preload_dlls()
-        wanted.insert(0, (_CUDA, _CUDA_OPTIONS))
+        wanted.insert(0, (_CUDA, _CUDA_OPTIONS | {"enable_cuda_graph": str(int(cuda_graph))}))
+        if tensorrt:
+            wanted.insert(0, _TENSORRT)
     try:
         session = onnxruntime.InferenceSession(
             model if isinstance(model, bytes) else str(model), options, providers=wanted

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -31,10 +32,34 @@ _decoder = msgspec.json.Decoder(Header)
 class Taken:
     """A frame that was taken from a source. Without planes it cannot be used, and `error` says why."""
 
-    path: Path
+    name: str
+    """For messages: a file, or camera, roll and strip."""
+    path: Path | None = None
+    """None for a frame that is in no file."""
     header: StripHeader | CornerHeader | None
     planes: NDArray[np.uint8] | None
     error: str = ""
+
+
+class FrameSource(Protocol):
+    """Where the frames of one camera come from. None of its methods waits for a frame."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no frame will ever come again."""
+        ...
+
+    def take(self) -> Taken | None:
+        """The oldest frame that was not taken yet; None while there is none."""
+        ...
+
+    def done(self, frame: Taken) -> None:
+        """The frame's results are durable."""
+        ...
+
+    def refuse(self, frame: Taken) -> None:
+        """The frame cannot be used."""
+        ...
 
 
 class SpoolSource:
@@ -44,6 +69,8 @@ class SpoolSource:
         folder: of the spool; need not exist yet.
         refused: where unreadable frames go.
     """
+
+    ended = False
 
     def __init__(self, folder: Path, refused: Path) -> None:
         self._folder = folder
@@ -60,11 +87,14 @@ class SpoolSource:
 
     def done(self, frame: Taken) -> None:
         """Remove a frame whose results are durable."""
-        frame.path.unlink(missing_ok=True)
-        self._taken.discard(frame.path)
+        if frame.path is not None:
+            frame.path.unlink(missing_ok=True)
+            self._taken.discard(frame.path)
 
     def refuse(self, frame: Taken) -> None:
         """Move a frame aside that cannot be read."""
+        if frame.path is None:
+            return
         self._refused.mkdir(parents=True, exist_ok=True)
         kept = sorted(self._refused.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
         for old in kept[: max(0, len(kept) - REFUSED_LIMIT_COUNT + 1)]:
@@ -79,8 +109,8 @@ def taken(path: Path) -> Taken:
     try:
         header, planes = read_frame(path)
     except FrameError as error:
-        return Taken(path=path, header=readable_header(path), planes=None, error=str(error))
-    return Taken(path=path, header=header, planes=planes)
+        return Taken(name=str(path), path=path, header=readable_header(path), planes=None, error=str(error))
+    return Taken(name=str(path), path=path, header=header, planes=planes)
 
 
 def readable_header(path: Path) -> StripHeader | CornerHeader | None:

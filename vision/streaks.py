@@ -104,6 +104,7 @@ def lines_along(memory: StreakMemory, gates: Gates, lines_count: int) -> list[Li
     # A median over n strips scatters by pi/2 more than their mean does; a short strip more than a whole one.
     floor = np.sqrt(np.pi / 2 / gates.look.strips_count)
     shortness = max(1.0, gates.look.strip_lines / max(lines_count, 1))
+    present = [widened(profile) for profile in latest]
     for strips in STREAK_STRIPS:
         mean = memory.mean(strips)
         if mean is None:
@@ -112,8 +113,8 @@ def lines_along(memory: StreakMemory, gates: Gates, lines_count: int) -> list[Li
             # Averaging over strips helps until only the scatter of what was learnt is left.
             one = gates.look.streak_sigma[channel]
             spread = one * np.sqrt((shortness / strips + floor**2) / (1 + floor**2))
-            now = widened(latest[channel])
-            for number, image in enumerate(widened(profile)):
+            now = present[channel]
+            for number, image in enumerate(now if strips == 1 else widened(profile)):
                 limit = max(float(spread[number] * gates.limits.streak[number]), FAINTEST_STREAK)
                 ratio: Floats = np.abs(image) * np.float32(1 / limit)
                 if strips > 1:

@@ -7,23 +7,30 @@ only where they cannot be learnt from are they reported as `learning`, which doe
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from line.calibration import InForce, in_force
 from line.errors import FrameError, UnusableFrameError
-from line.events import FilmDefect, StripInspected
+from line.events import CameraChecked, FilmDefect, FilmProfile, StripInspected
 from line.evidence import Evidence
 from line.frames import StripHeader
 from line.ids import event_id
 from line.model import Camera, LineModel
-from vision.candidates import CHANNELS, CLEAN, Classified, Classifier, patch
-from vision.film_events import State, defect_event, finding_of, sighting, strip_event
+from vision.camera_check import CameraCheck
+from vision.candidates import CHANNELS, CLEAN, Classified, Classifier, patch, settled
+from vision.depth import hole_contrast
+from vision.film_events import Scale, State, defect_event, finding_of, sighting, strip_event
 from vision.gates import Gates, learnt_look, limits_for
 from vision.measure import Optics, measured
+from vision.parallel import ALONE, Crew
 from vision.pictures import evidence_png
+from vision.profile import ProfileGauge
 from vision.screening import Screened, Spot, StreakMemory, screened
 from vision.tracks import Track, begun, continued, going_on, joined
 from vision.verdict import Judge, worse
@@ -35,12 +42,12 @@ LEAST_LINES = 8
 EDGE_MARGIN_UM = 1_500
 """At either edge of the coat that is not judged: the web wanders by some tenths of a millimetre, and no sheet is cut
 from there."""
+MOST_PICTURES = 24
+"""Of the strongest candidates of a strip: what a burst of defects looks like is seen in these, and each takes 5 ms."""
 PICTURE_EVERY = 10
 """Revisions of a defect that goes on between two pictures of it."""
 
-_MOST_CANDIDATES_PER_M2 = 100.0
-_STREAK_SHARE = 0.2
-"""Of the budget for false alarms; nothing sorts out after the column test."""
+_TRANSMISSION = CHANNELS.index("TX")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +56,10 @@ class StripResult:
 
     strip: StripInspected
     defects: tuple[FilmDefect, ...]
+    camera: CameraChecked | None = None
+    """What there is to say of the camera, when that has changed."""
+    profile: FilmProfile | None = None
+    """Thickness across the stretch of film that ended with the strip before, when one did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +84,8 @@ class StripInspector:
         false_alarms_per_m2: float = 0.5,
         most_candidates: int = 200,
         learning_strips: int = LEARNING_STRIPS,
+        crew: Crew = ALONE,
+        check: CameraCheck | None = None,
     ) -> None:
         """Inspect what a camera takes.
 
@@ -85,11 +98,13 @@ class StripInspector:
             false_alarms_per_m2: budget that sets the gates.
             most_candidates: cap per strip.
             learning_strips: to learn good film from.
+            crew: shares the work on a strip; the results are the same without.
+            check: of the camera; None takes the figures of the line model for true.
 
         Raises:
-            BundleError: the classifier was trained at another pixel pitch than the camera's.
+            BundleError: the pixel that the classifier was trained at is no whole multiple of the camera's.
         """
-        classifier.bundle.require_fit(task="film-candidates", um_per_px=camera.pixel_um)
+        self._camera_pixels = classifier.camera_pixels(camera.pixel_um)
         self._line = line
         self._camera = camera
         self._web = camera.web or "film"
@@ -99,9 +114,14 @@ class StripInspector:
         self._false_alarms_per_m2 = false_alarms_per_m2
         self._most_candidates = most_candidates
         self._learning_strips = learning_strips
-        self._optics = Optics(pixel_um=camera.pixel_um)
+        self._crew = crew
+        self._check = check
+        self._figures = in_force(None, at_ns=0, simulated=True, nominal_um=camera.pixel_um)
         self._judge = Judge(line, self._web)
+        self._hole = hole_contrast({row.code: row for row in line.defects})
+        self._profiles = ProfileGauge(line, camera) if len(camera.channels) > _TRANSMISSION else None
         self._measures = {row.code: row.size_measure for row in line.defects}
+        self._reject_um = {row.code: row.reject_um for row in line.defects}
         self._margin_um = min(EDGE_MARGIN_UM, round(0.02 * camera.width_px * camera.pixel_um))
         self._waiting: list[_Strip] = []
         self._gates: Gates | None = None
@@ -141,15 +161,19 @@ class StripInspector:
             look = learnt_look([strip.planes for strip in waiting if len(strip.planes[0]) == usual])
         except UnusableFrameError as error:
             log.warning("%s: %s", self._camera.id, error)
-            return [self._unseen(strip.header, "learning") for strip in waiting]
-        passed = self._classifier.passed_fraction()
+            *before, last = (self._unseen(strip.header, "learning") for strip in waiting)
+            said = self._check.unusable(waiting[-1].header, str(error)) if self._check else None
+            return [*before, replace(last, camera=said)]
+        budget = self._classifier.budget(self._false_alarms_per_m2)
         limits = limits_for(
             look,
-            candidates_per_m2=min((1 - _STREAK_SHARE) * self._false_alarms_per_m2 / passed, _MOST_CANDIDATES_PER_M2),
-            streaks_per_m2=_STREAK_SHARE * self._false_alarms_per_m2,
+            candidates_per_m2=budget.candidates_per_m2,
+            streaks_per_m2=budget.streaks_per_m2,
             pixel_um=self._camera.pixel_um,
         )
-        self._gates = Gates(look, limits, margin_px=round(self._margin_um / self._camera.pixel_um))
+        self._gates = Gates(
+            look, limits, margin_px=round(self._margin_um / self._camera.pixel_um), pixel_um=self._camera.pixel_um
+        )
         log.info("%s: good film learnt from %d strips, gates at %s sigma", self._camera.id, len(waiting), limits.pixel)
         return [self._inspected(strip, self._gates) for strip in waiting]
 
@@ -182,17 +206,34 @@ class StripInspector:
         elif header.strip != self._last_strip + 1:
             self._tracks, self._memory = [], StreakMemory()
         self._last_strip = header.strip
-        found = screened(strip.planes, gates, self._memory, most_spots=self._most_candidates)
+        found = screened(strip.planes, gates, self._memory, most_spots=self._most_candidates, crew=self._crew)
+        said = self._checked(strip, gates)
         over = found.crowded or found.found_count > self._most_candidates
         classes = self._classes(strip, found, gates)
+        pictures = self._pictures(strip, found, gates, classes)
         defects = tuple(
-            self._seen(strip, found, gates, spot, said)
-            for spot, said in zip(found.spots, classes, strict=True)
+            self._seen(strip, found, gates, spot, said, pictures if number < MOST_PICTURES else None)
+            for number, (spot, said) in enumerate(zip(found.spots, classes, strict=True))
             if said.kind != CLEAN
         )
         self._tracks = going_on(self._tracks)
-        event = self._event(header, "over_capacity" if over else "inspected", found, len(defects))
-        return StripResult(strip=event, defects=defects)
+        seen: State = "uncalibrated" if self._out_of_calibration() else "inspected"
+        event = self._event(header, "over_capacity" if over else seen, found, len(defects))
+        start = _scale(self._figures).md_um(self._camera, header, 0)
+        profile = self._profiles.add(header, start, found.quarters[_TRANSMISSION], gates) if self._profiles else None
+        return StripResult(strip=event, defects=defects, camera=said, profile=profile)
+
+    def _checked(self, strip: _Strip, gates: Gates) -> CameraChecked | None:
+        """What there is to say of the camera; afterwards its present figures count."""
+        if self._check is None:
+            return None
+        said = self._check.strip(strip.header, strip.planes, gates.wander)
+        self._figures = self._check.in_force(strip.header)
+        return said
+
+    def _out_of_calibration(self) -> bool:
+        """Whether what the camera sees is uninspected, although defects that it shows are told."""
+        return self._figures.standing != "ok" or bool(self._check and self._check.blind)
 
     def _begin(self, roll: str) -> None:
         self._roll, self._tracks, self._memory = roll, [], StreakMemory()
@@ -201,19 +242,43 @@ class StripInspector:
     def _classes(self, strip: _Strip, found: Screened, gates: Gates) -> list[Classified]:
         if not found.spots:
             return []
-        patches = np.stack([patch(strip.planes, found, gates, spot) for spot in found.spots])
-        classes = self._classifier.classify(patches)
+        patches = np.stack([
+            patch(strip.planes, found, gates, spot, camera_pixels=self._camera_pixels) for spot in found.spots
+        ])
         return [
-            # The mean over a whole strip shows lines that a picture of some of it does not.
-            Classified(kind="STR", score=1 - said.score) if said.kind == CLEAN and spot.test == "streak" else said
-            for spot, said in zip(found.spots, classes, strict=True)
+            settled(said, spot, self._reject_um)
+            for spot, said in zip(found.spots, self._classifier.classify(patches), strict=True)
         ]
 
-    def _seen(self, strip: _Strip, found: Screened, gates: Gates, spot: Spot, said: Classified) -> FilmDefect:
-        """The defect that a spot shows: a new one, or a known one that goes on."""
+    def _pictures(
+        self, strip: _Strip, found: Screened, gates: Gates, classes: Sequence[Classified]
+    ) -> dict[Spot, bytes]:
+        """Of the strongest defects that surely begin in this strip, drawn by the whole crew."""
+        if not self._evidence:
+            return {}
+        strongest = list(zip(found.spots, classes, strict=True))[:MOST_PICTURES]
+        new = [spot for spot, said in strongest if said.kind != CLEAN and spot.row_start > 0]
+        return dict(zip(new, self._crew.each(partial(evidence_png, strip.planes, found, gates), new), strict=True))
+
+    def _seen(
+        self,
+        strip: _Strip,
+        found: Screened,
+        gates: Gates,
+        spot: Spot,
+        said: Classified,
+        pictures: Mapping[Spot, bytes] | None,
+    ) -> FilmDefect:
+        """The defect that a spot shows: a new one, or a known one that goes on.
+
+        Args:
+            pictures: that are drawn already; None when there is to be none.
+        """
         header = strip.header
-        sized = measured(strip.planes, found, gates, spot, self._judge.row(said.kind), self._optics)
-        sight = sighting(self._camera, header, spot, said, sized)
+        sized = measured(
+            strip.planes, found, gates, spot, self._judge.row(said.kind), _optics(self._figures, self._hole)
+        )
+        sight = sighting(self._camera, header, spot, said, sized, _scale(self._figures, gates.wander.shift_um))
         track = continued(self._tracks, sight)
         again = track is not None
         kind = track.sight.kind if track else ""
@@ -223,15 +288,24 @@ class StripInspector:
             self._tracks.append(track)
         else:
             joined(track, sight, self._measures)
-        if self._evidence and (track.revision == 1 or track.revision % PICTURE_EVERY == 0):
-            track.image = self._evidence.put(evidence_png(strip.planes, found, gates, spot))
+        wanted = track.revision == 1 or track.revision % PICTURE_EVERY == 0
+        if self._evidence and wanted and pictures is not None:
+            png = pictures.get(spot) or evidence_png(strip.planes, found, gates, spot)
+            track.image = self._evidence.put(png)
         lane = self._line.lane_at(self._web, (track.sight.cd_start_um + track.sight.cd_end_um) // 2)
         judgement = self._judge.judged(finding_of(track.sight, lane), again=again)
         if track.judgement is not None and track.sight.kind == kind:
             judgement = worse(judgement, track.judgement)
         track.judgement = judgement
         return defect_event(
-            self._camera, header, track, lane, judgement, self._classifier.bundle.ref, self._latency_ms(header)
+            self._camera,
+            header,
+            track,
+            lane,
+            judgement,
+            self._classifier.bundle.ref,
+            self._latency_ms(header),
+            self._figures.calibration,
         )
 
     def _unseen(self, header: StripHeader, state: State) -> StripResult:
@@ -250,7 +324,17 @@ class StripInspector:
             model=self._classifier.bundle.ref,
             providers=self._classifier.providers,
             latency_ms=self._latency_ms(header),
+            scale=_scale(self._figures),
         )
 
     def _latency_ms(self, header: StripHeader) -> float:
         return round(max(0, self._now_ns() - header.wall_ns) / 1e6, 2)
+
+
+def _scale(figures: InForce, wander_um: int = 0) -> Scale:
+    return Scale(pixel_um=figures.pixel_um, line_um=figures.line_um, wander_um=wander_um)
+
+
+def _optics(figures: InForce, hole: float) -> Optics:
+    # A pixel is taken for square when sizes are measured: across and along differ by some tenths of a percent.
+    return Optics(pixel_um=sqrt(figures.pixel_um * figures.line_um), hole_contrast=hole)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import hypot, pi, sqrt
 
 from line.defect_rows import SizeMeasure
+from vision.depth import Depth
 from vision.verdict import Judgement
 
 _REACH_UM = 100
@@ -26,8 +27,11 @@ class Sighting:
     size_um: float
     size_uncertainty_um: float
     position_uncertainty_um: float
+    length_um: float
+    width_um: float
     area_um2: float
     contrast: tuple[float, float, float]
+    depth: Depth | None
     from_start: bool
     """It reaches the strip's first line."""
     to_end: bool
@@ -106,10 +110,15 @@ def joined(track: Track, sight: Sighting, measures: dict[str, SizeMeasure]) -> N
             one, two = before / old.size_uncertainty_um**2, length / sight.size_uncertainty_um**2
             size = (one * old.size_um + two * sight.size_um) / (one + two)
             doubt = min(old.size_uncertainty_um, sight.size_uncertainty_um)
+            sides = (max(float(md_end - md_start), size), size)
         case "length":
             size = hypot(md_end - md_start, cd_end - cd_start)
+            sides = (size, min(max(old.width_um, sight.width_um), size))
         case "diameter":
             size = max(sqrt(4 / pi * area), old.size_um, sight.size_um)
+            length_um = max(float(md_end - md_start), float(cd_end - cd_start), size)
+            sides = (length_um, size * size / length_um)
+    area = sides[0] * sides[1] * (pi / 4 if measure == "diameter" else 1.0)
     weights = (before / (before + length), length / (before + length))
     track.sight = Sighting(
         kind=kind,
@@ -121,7 +130,10 @@ def joined(track: Track, sight: Sighting, measures: dict[str, SizeMeasure]) -> N
         size_um=size,
         size_uncertainty_um=doubt,
         position_uncertainty_um=max(old.position_uncertainty_um, sight.position_uncertainty_um),
+        length_um=sides[0],
+        width_um=sides[1],
         area_um2=area,
+        depth=_deeper(old.depth, sight.depth),
         contrast=(
             weights[0] * old.contrast[0] + weights[1] * sight.contrast[0],
             weights[0] * old.contrast[1] + weights[1] * sight.contrast[1],
@@ -132,3 +144,10 @@ def joined(track: Track, sight: Sighting, measures: dict[str, SizeMeasure]) -> N
     )
     track.here.append(sight)
     track.revision += 1
+
+
+def _deeper(one: Depth | None, other: Depth | None) -> Depth | None:
+    """The deeper of two: what is deep at one place is a deep defect."""
+    if one is None or other is None:
+        return one or other
+    return one if one.fraction >= other.fraction else other

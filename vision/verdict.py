@@ -7,19 +7,20 @@ that no sheet is cut from passes.
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import log1p
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from line.defect_rows import AcceptRule, DefectClass
 from line.events import Severity, Verdict
 from line.model import LineModel
 from line.model_rows import Lane
+from vision.depth import Depth, depth_of, hole_contrast
 
 _RANK: dict[Verdict, int] = {"pass": 0, "mark": 1, "review": 2, "reject": 3, "uninspected": 4}
-_DEPTH_DOUBT = 0.2
-"""Relative expanded uncertainty of a depth that was read from transmission (D)."""
 _REMEMBERED_COUNT = 512
 """Defects of a lane that counts and clusters look back on; more on one sheet reject by themselves."""
 
@@ -33,11 +34,13 @@ class Finding:
     size_uncertainty_um: float
     """Expanded, k=2."""
     contrast_tx: float
+    """At the core; a depth follows from it where none was measured."""
     md_um: int
     """Centre."""
     cd_start_um: int
     cd_end_um: int
     lane: int
+    depth: Depth | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +57,25 @@ def worse(one: Judgement, other: Judgement) -> Judgement:
     return other if _RANK[other.verdict] > _RANK[one.verdict] else one
 
 
+def rules_version(line: LineModel) -> str:
+    """Eight hexadecimal digits that change with any accept limit, severity, lane or sheet of a line model."""
+    rules = [(row.code, row.criticality, row.critical_from_depth_fraction, row.accept) for row in line.defects]
+    lanes = [(web.name, web.lanes) for web in line.webs]
+    sheets = [(sheet.kind, sheet.pitch_um) for sheet in line.product().sheets]
+    return hashlib.sha256(msgspec.json.encode((rules, lanes, sheets))).hexdigest()[:8]
+
+
 class Judge:
     """The accept rules of a web, with the memory that counts per sheet and clusters need; of one roll at a time."""
 
     def __init__(self, line: LineModel, web: str = "film") -> None:
         self._rows = {row.code: row for row in line.defects}
+        self._hole = hole_contrast(self._rows)
         self._lanes: dict[int, Lane] = {lane.number: lane for lane in line.web(web).lanes}
         self._pitch_um = max(sheet.pitch_um for sheet in line.product().sheets)
         self._seen: dict[int, deque[Finding]] = {}
+        self.version = rules_version(line)
+        """Of the rules, told with every judgement."""
 
     def row(self, kind: str) -> DefectClass | None:
         """The class of a code; None for `unknown` or a class this line does not have."""
@@ -72,12 +86,16 @@ class Judge:
         self._seen.clear()
 
     def judged(self, finding: Finding, *, again: bool = False) -> Judgement:
-        """What is to be done about a defect.
+        """What is to be done about a defect, and by which version of the rules.
 
         Args:
             finding: as measured.
             again: a longer sighting of a defect that was judged before, which counts once.
         """
+        found = self._judged(finding, again=again)
+        return replace(found, reason=f"{found.reason} (rules {self.version})")
+
+    def _judged(self, finding: Finding, *, again: bool) -> Judgement:
         row = self._rows.get(finding.kind)
         if row is None:
             return Judgement(verdict="review", severity="B", reason=f"{finding.kind}: like no class of the line model")
@@ -86,35 +104,34 @@ class Judge:
         seen = self._seen.setdefault(finding.lane, deque(maxlen=_REMEMBERED_COUNT))
         if not again:
             seen.append(finding)
-        depth = depth_fraction(row, finding.contrast_tx)
+        depth = finding.depth or depth_of(row, finding.contrast_tx, 0.0, hole=self._hole)
         found = [self._by_rule(rule, row, finding, depth, seen) for rule in row.accept]
         verdict, reason = max(found, key=lambda answer: _RANK[answer[0]], default=("pass", ""))
         if verdict == "pass":
             return Judgement(verdict="pass", severity="C", reason=f"{_named(row, finding)}, within its limits")
         critical = row.critical_from_depth_fraction
         severity: Severity = (
-            "A" if critical is not None and depth is not None and depth >= critical else row.criticality
+            "A" if critical is not None and depth is not None and depth.fraction >= critical else row.criticality
         )
         return Judgement(verdict=verdict, severity=severity, reason=f"{_named(row, finding)}: {reason}")
 
     def _by_rule(
-        self, rule: AcceptRule, row: DefectClass, finding: Finding, depth: float | None, seen: Sequence[Finding]
+        self, rule: AcceptRule, row: DefectClass, finding: Finding, depth: Depth | None, seen: Sequence[Finding]
     ) -> tuple[Verdict, str]:
         size, doubt = finding.size_um, finding.size_uncertainty_um
         match rule.kind:
             case "reject_above" if rule.above_um is not None:
                 return _against(size, doubt, rule.above_um, "µm")
             case "depth_fraction_above" if rule.fraction is not None and depth is not None:
-                verdict, _ = _against(depth, _DEPTH_DOUBT * depth, rule.fraction, "")
-                return verdict, f"about {depth:.0%} of the thickness deep, at most {rule.fraction:.0%}"
-            case "mean_deviation_above" | "spot_deviation_above" if rule.fraction is not None:
+                verdict, _ = _against(depth.fraction, depth.uncertainty_fraction, rule.fraction, "")
+                deep = f"{depth.fraction:.0%} ± {depth.uncertainty_fraction:.0%} of the thickness deep"
+                return verdict, f"{deep}, at most {rule.fraction:.0%}"
+            case "mean_deviation_above" | "spot_deviation_above" if rule.fraction is not None and depth is not None:
                 if size < (rule.spot_um or 0):
                     return "pass", ""
-                change = abs(thickness_change_fraction(finding.contrast_tx, self._rows))
-                return (
-                    "reject" if change > rule.fraction else "pass",
-                    f"thickness off by about {change:.1%}, at most {rule.fraction:.0%}",
-                )
+                verdict, _ = _against(depth.fraction, depth.uncertainty_fraction, rule.fraction, "")
+                off = f"thickness off by {depth.fraction:.1%} ± {depth.uncertainty_fraction:.1%}"
+                return verdict, f"{off}, at most {rule.fraction:.0%}"
             case "max_per_sheet" if rule.at_most_per_sheet is not None:
                 return self._counted(rule, row, finding, seen)
             case "cluster" if rule.count is not None and rule.within_um is not None:
@@ -151,28 +168,6 @@ class Judge:
         lane = self._lanes[finding.lane]
         touching = finding.cd_start_um <= lane.cd_low_um or finding.cd_end_um >= lane.cd_high_um
         return ("reject" if touching else "pass"), "touches the edge of its sheet"
-
-
-def depth_fraction(row: DefectClass, contrast_tx: float) -> float | None:
-    """Depth (or height) of a defect as a share of the film's thickness, from transmission; None without a scale.
-
-    The contrast that the line model gives for a class is taken to belong to the depth from which the class is
-    rejected or critical; depth is proportional to contrast (D). Never above 1.
-    """
-    by_rule = next((rule.fraction for rule in row.accept if rule.kind == "depth_fraction_above"), None)
-    scale = by_rule or row.critical_from_depth_fraction
-    if not scale or not row.contrast_tx:
-        return None
-    return min(1.0, max(0.0, scale * contrast_tx / row.contrast_tx))
-
-
-def thickness_change_fraction(contrast_tx: float, rows: dict[str, DefectClass]) -> float:
-    """Relative change of thickness that a change of transmission means: Lambert-Beer, scaled by an open hole.
-
-    A pinhole is film of no thickness, so ln(1 + its contrast) is the optical density of the film.
-    """
-    hole = rows["PIN"].contrast_tx if "PIN" in rows and rows["PIN"].contrast_tx else 2.5
-    return -log1p(max(contrast_tx, -0.95)) / log1p(hole)
 
 
 def _against(value: float, doubt: float, limit: float, unit: str) -> tuple[Verdict, str]:

@@ -19,7 +19,7 @@ from lamella.web.twin import Twin
 from line import events
 from line.bus import Bus
 from line.errors import LamellaError, LinkError, MessageError, NotFoundError
-from line.events import AnyEvent, Heartbeat, LinkState, ServiceState, StationState
+from line.events import AnyEvent, CameraChecked, Heartbeat, LinkState, ServiceState, StationState
 from line.ids import iso
 from line.queries import Answer, Freshness, LineView
 from line.topics import Topics
@@ -56,6 +56,7 @@ class Hub:
         self._watchers: set[Watcher] = set()
         self._links: dict[str, LinkState] = {}
         self._services: dict[str, ServiceState] = {}
+        self._cameras: dict[str, str] = {}
         self._beat_s: dict[str, float] = {}
         self._fresh: Freshness | None = None
         self._answered_s = -1.0
@@ -184,6 +185,9 @@ class Hub:
                 before = link.state if (link := self._links.get(event.link)) else None
                 self._links[event.link] = event
                 self._line.update({"links": self._link_list()})
+            case CameraChecked():
+                before = self._cameras.get(event.camera)
+                self._cameras[event.camera] = event.state
             case StationState():
                 before = self._station(event, now_s)
             case events.FilmDefect():

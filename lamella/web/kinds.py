@@ -26,7 +26,8 @@ from line.queries import (
 
 HEARD = (
     events.StationState, events.LinkState, events.ServiceState, events.Heartbeat,
-    events.FilmDefect, events.RollStarted, events.RollEnded, events.LayerPlaced, events.CellMade, events.CellTested,
+    events.FilmDefect, events.FilmPattern, events.CameraChecked,
+    events.RollStarted, events.RollEnded, events.LayerPlaced, events.CellMade, events.CellTested,
     events.CellPredicted, events.YieldForecast, events.ForecastScored,
 )  # fmt: skip
 
@@ -44,7 +45,12 @@ class Kind:
 KINDS = {
     "line": Kind(question=lambda _: AskLine(), answer=LineView, lists={"stations": "code"}, period_s=1.0),
     "rolls": Kind(question=lambda _: AskRolls(), answer=RollsView, lists={"rolls": "roll"}, period_s=3.0),
-    "roll": Kind(question=lambda name: AskRoll(roll=name), answer=RollView, lists={"defects": "defect"}, period_s=3.0),
+    "roll": Kind(
+        question=lambda name: AskRoll(roll=name),
+        answer=RollView,
+        lists={"defects": "defect", "profiles": "id"},
+        period_s=3.0,
+    ),
     "cells": Kind(question=lambda _: AskCells(limit=500), answer=CellsView, lists={"cells": "unit"}, period_s=3.0),
     "cell": Kind(question=lambda name: AskCell(unit=name), answer=CellView, lists={}, period_s=3.0),
     "yield": Kind(question=lambda _: AskYield(), answer=YieldView, lists={}, period_s=5.0),

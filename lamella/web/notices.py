@@ -6,8 +6,11 @@ from urllib.parse import quote_plus
 
 from lamella.web.outside import Json, JsonObject
 from line import events
-from line.events import AnyEvent, LinkState, ServiceState, StationState
+from line.events import AnyEvent, CameraChecked, FilmPattern, LinkState, ServiceState, StationState
 from line.ids import iso
+
+_AROUND_UM = 500_000
+"""What a link to a stretch of a roll shows on either side of it."""
 
 
 def notice_of(event: AnyEvent, known: str | None) -> JsonObject | None:
@@ -35,6 +38,17 @@ def notice_of(event: AnyEvent, known: str | None) -> JsonObject | None:
             page = f"/rolls/{event.roll}?defect={quote_plus(event.defect)}"
             where = {"md_m": event.md_start_um / 1e6, "lane": event.lane, "size_um": event.size_um}
             return _notice(event, "killer", page=page, roll=event.roll, kind=event.kind, **where)
+        case FilmPattern(revision=1) if event.verdict != "pass":
+            window = (
+                f"from={max(0, event.md_start_um - _AROUND_UM) / 1e6:.3f}&to={(event.md_end_um + _AROUND_UM) / 1e6:.3f}"
+            )
+            page = f"/rolls/{event.roll}?{window}&pattern={quote_plus(event.pattern)}"
+            where = {"md_m": event.md_start_um / 1e6, "count": event.defects_count}
+            return _notice(event, event.form, page=page, roll=event.roll, kind=event.kind, cause=event.cause, **where)
+        case CameraChecked():
+            if known is None or known == event.state:
+                return None
+            return _notice(event, "camera", camera=event.camera, state=event.state, reason=event.reason)
         case events.RollStarted():
             return _notice(event, "roll_started", page=f"/rolls/{event.roll}", roll=event.roll, web=event.web)
         case events.RollEnded():
@@ -57,6 +71,10 @@ def notice_of(event: AnyEvent, known: str | None) -> JsonObject | None:
 def touched(event: AnyEvent) -> tuple[str, ...]:
     """Names of the channels whose value an event may have changed."""
     match event:
+        case FilmPattern():
+            return ("line", f"roll:{event.roll}")
+        case CameraChecked():
+            return ("line",)
         case events.RollStarted() | events.RollEnded():
             return ("line", "rolls", f"roll:{event.roll}")
         case events.LayerPlaced():

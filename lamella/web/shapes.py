@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from line.defect_rows import AcceptKind
 from line.model import LineModel
 from line.queries import LaneView
 
@@ -35,6 +36,8 @@ class DefectName(Struct, frozen=True, kw_only=True):
     title: str
     measure: str
     criticality: str
+    seen_after: str
+    """The stage that makes it: coating, lamination, ..."""
     reject_um: float | None
     accept: tuple[str, ...]
     """The accept rules in words."""
@@ -51,6 +54,14 @@ class LineNames(Struct, frozen=True, kw_only=True):
     overhang_high_um: float
     overhang_design_um: float
     film_lanes: tuple[LaneView, ...]
+    film_mass_g_per_m2: float
+    """Areal mass of good film."""
+    film_mean_limit_fraction: float
+    """How far the mean of the film may be off, by the accept rules; this and the next two are 0 without such a rule."""
+    film_spot_limit_fraction: float
+    """How far any spot may be off."""
+    edge_bead_limit_fraction: float
+    """How high an edge bead may be, over the film's thickness."""
     stations: tuple[StationName, ...]
     defects: tuple[DefectName, ...]
 
@@ -101,6 +112,10 @@ def names_of(line: LineModel) -> LineNames:
             LaneView(number=lane.number, cd_low_um=lane.cd_low_um, cd_high_um=lane.cd_high_um)
             for lane in line.web("film").lanes
         ),
+        film_mass_g_per_m2=product.film_areal_mass_g_per_m2,
+        film_mean_limit_fraction=_limit_fraction(line, "mean_deviation_above"),
+        film_spot_limit_fraction=_limit_fraction(line, "spot_deviation_above"),
+        edge_bead_limit_fraction=_limit_fraction(line, "edge_bead_above"),
         stations=tuple(
             StationName(
                 code=station.code,
@@ -128,9 +143,15 @@ def names_of(line: LineModel) -> LineNames:
                 title=row.title,
                 measure=row.size_measure,
                 criticality=row.criticality,
+                seen_after=row.seen_after,
                 reject_um=row.reject_um,
                 accept=tuple(rule.text for rule in row.accept),
             )
             for row in line.defects
         ),
     )
+
+
+def _limit_fraction(line: LineModel, kind: AcceptKind) -> float:
+    rules = (rule for row in line.defects for rule in row.accept if rule.kind == kind)
+    return next((rule.fraction for rule in rules if rule.fraction is not None), 0.0)

@@ -10,10 +10,14 @@ import numpy as np
 
 from line.bundle import ModelRef
 from line.events import (
+    CameraChecked,
     CellPredicted,
     CellTested,
     FilmDefect,
+    FilmPattern,
+    FilmProfile,
     LayerInspected,
+    Measure,
     Overhang,
     Reason,
     StationState,
@@ -66,6 +70,10 @@ STACK = "K-261124-0421"
 KILLER = f"{ROLL}/0007"
 MODEL = ModelRef(name="film-candidates", version=3, digest="5c65ab26" + "0" * 56)
 STREAK_CD_UM = 112_000
+LAMP = (
+    "bright-field lamp at 74 % of its level when calibrated: a measurement fault, not the film; "
+    "detection a50 up by about 9 %: recalibrate"
+)
 
 PRESSED = (("S13.VesselPressure", 500.2),)
 
@@ -106,9 +114,74 @@ def film_defect(
         md_start_um=md_um - half, md_end_um=md_um + max(half, length_um), cd_start_um=cd_um - half,
         cd_end_um=cd_um + half, size_um=size_um, size_uncertainty_um=14.0, position_uncertainty_um=60.0,
         area_um2=math.pi * half * half, contrast_bf=-0.42, contrast_df=0.18, contrast_tx=-0.31,
+        length_um=0.0 if length_um else 1.3 * size_um, width_um=0.0 if length_um else 0.8 * size_um,
+        depth_fraction=0.34 if verdict == "reject" else None,
+        depth_uncertainty_fraction=0.06 if verdict == "reject" else None,
         severity="A" if verdict == "reject" else "C", verdict=verdict,
         reason="diameter 210 µm above 150 µm" if verdict == "reject" else "within limits", model=MODEL,
         method="pixels" if image else "drawn", calibration="cal-7", recipe="AGC-1", image=image, latency_ms=84.0,
+    )  # fmt: skip
+
+
+def camera_checked(state: str, reason: str = "") -> CameraChecked:
+    """What the film camera says of itself."""
+    return CameraChecked(
+        at_ns=NOW_NS, simulated=True, id=f"k-{state}", source="vision@test", station="S05", camera="fins-1",
+        state=state, reason=reason, calibration="cal-7", valid_until_ns=NOW_NS + 8 * HOUR_NS,  # type: ignore[arg-type]
+        measures=(Measure("lamp", "BF", 0.74, 0.01, 0.8, 1.2, "1"),),
+    )  # fmt: skip
+
+
+def film_profile(number: int) -> FilmProfile:
+    """A metre of the roll: 8 % thin at CD 112 mm from 31 m on, a bead that grows at the drive side."""
+    cds_mm = [2.5 + 5 * place for place in range(60)]
+    streak = 0.08 if number >= 31 else 0.0
+    mass = tuple(
+        1.002 + 0.006 * math.sin(cd / 40 + number / 9) - streak * math.exp(-(((cd - 112) / 6) ** 2))
+        + 0.05 * math.exp(-cd / 4) + 0.06 * math.exp(-(300 - cd) / 4)
+        for cd in cds_mm
+    )  # fmt: skip
+    over = number > 50
+    return FilmProfile(
+        at_ns=NOW_NS - (54 - number) * 60 * 10**9, simulated=True, id=f"m-{number:04d}", source="vision@test",
+        seq=5_000 + number, roll=ROLL, station="S05", camera="fins-1", md_start_um=number * 1_000_000,
+        md_end_um=(number + 1) * 1_000_000, cd_start_um=0, cd_step_um=5_000, mass_fraction=mass,
+        mass_uncertainty_fraction=0.011, bead_low_fraction=0.052, bead_high_fraction=0.091 if over else 0.064,
+        bead_low_um=4_100, bead_high_um=6_300 if over else 4_700, edge_low_um=250, edge_high_um=299_600,
+        verdict="review" if over else "pass", reason="bead 9.1 % above 8 % after 5 mm edge trim" if over else "",
+        method="pixels",
+    )  # fmt: skip
+
+
+def film_pattern(name: str, form: str, **fields: object) -> FilmPattern:
+    """A pattern of the roll under way."""
+    return FilmPattern(**{  # type: ignore[arg-type]
+        "at_ns": NOW_NS, "simulated": True, "id": f"n-{name}", "source": "vision@test", "pattern": name, "roll": ROLL,
+        "station": "S05", "camera": "fins-1", "form": form, "verdict": "review", "reason": "", "p_value": 2e-5,
+        **fields,
+    })  # fmt: skip
+
+
+def _patterns() -> tuple[FilmPattern, ...]:
+    return (
+        film_pattern(
+            "repeat-1", "repeat", kind="MET", defects=tuple(f"{ROLL}/{number:04d}" for number in range(301, 308)),
+            defects_count=7, md_start_um=50_200_000, md_end_um=51_707_962, cd_start_um=243_900, cd_end_um=244_200,
+            period_um=251_327.0, roller="idler",
+            reason="foreign metal particle every 251.3 mm at CD 244 mm, on 7 of 7 turns of the idler roller",
+            cause="the idler roller of S03 at CD 244 mm: wear, slitting burr",
+        ),
+        film_pattern(
+            "rate-1", "rate", kind="AGG", defects=(), defects_count=19, md_start_um=44_000_000, md_end_um=51_000_000,
+            cd_start_um=0, cd_end_um=300_000, rate_factor=8.2, p_value=3e-9, verdict="reject",
+            reason="agglomerate: 9 per m², 8.2 times the usual 1.1",
+            cause="poor dispersion, worn filter; driven by S01.SolidContent, S01.MixTime",
+        ),
+        film_pattern(
+            "cluster-1", "cluster", kind="PIN", defects=tuple(f"{ROLL}/{number:04d}" for number in range(311, 316)),
+            defects_count=5, md_start_um=28_600_000, md_end_um=28_612_000, cd_start_um=180_000, cd_end_um=190_000,
+            p_value=0.004, verdict="mark", reason="5 within 12 mm", cause="poor degassing",
+        ),
     )  # fmt: skip
 
 
@@ -127,6 +200,18 @@ class CannedLine:
         self.abnormal_tags = {"S03": ("S03.PumpPressure",)}
         self.blocked = {"S09"}
         self.defects = _defects(image)
+        self.current_roll = ROLL
+        self.cameras: tuple[CameraChecked, ...] = (camera_checked("fault", LAMP),)
+        self.patterns = _patterns()
+        self.profiles = tuple(film_profile(number) for number in range(54))
+        self.gauge: tuple[float | None, ...] = tuple(
+            None if number < 2 else 1.0 + 0.004 * math.sin(number / 5) for number in range(54)
+        )
+        self.uninspected: tuple[Span, ...] = (
+            Span(12_100_000, 13_020_000, "over capacity"),
+            Span(47_500_000, 47_750_000, "uncalibrated"),
+            Span(50_000_000, 50_000_040, "lines dropped"),
+        )
 
     def answer(self, question: AnyCanned) -> msgspec.Struct:
         """What the twin would say."""
@@ -197,7 +282,7 @@ class CannedLine:
                 )
                 for number, row in enumerate(self.model.stations)
             ),
-            current_roll=ROLL,
+            current_roll=self.current_roll,
             current_recipe="AGC-1",
             coated_um=62_412_000,
             inspected_um=54_380_000,
@@ -206,6 +291,8 @@ class CannedLine:
             cells_passed_count=self.passed_count,
             forecast=self._forecast(),
             services=("plant@test", "plc@test", "vision@test", "twin@test"),
+            cameras=self.cameras,
+            patterns=self.patterns,
         )  # fmt: skip
 
     def _forecast(self) -> YieldForecast:
@@ -250,12 +337,12 @@ class CannedLine:
                 LaneView(number=2, cd_low_um=150_000, cd_high_um=292_000),
             ),
             defects=tuple(self.defects),
-            uninspected=(
-                Span(12_100_000, 13_020_000, "over capacity"),
-                Span(54_380_000, 62_412_000, "not yet at the camera"),
-            ),
+            uninspected=self.uninspected,
             streaks=(Span(31_000_000, 44_200_000, "STR at CD 112.0 mm"),),
             sheets=tuple(sheets),
+            patterns=self.patterns,
+            profiles=self.profiles,
+            gauge_mass_fraction=self.gauge,
         )
 
     def _cell(self) -> CellView:
@@ -286,6 +373,7 @@ class CannedLine:
             test=None,
             layers_inspected_count=36,
             film_inspected_fraction=0.984,
+            classes_uninspected=("BLI", "CRK by calendering", "CRK by cutting"),
         )  # fmt: skip
 
     def _cells(self) -> CellsView:
@@ -349,6 +437,16 @@ def _defects(image: str) -> list[FilmDefect]:
         rows[number - 1] = film_defect(
             number, md_um=md_um, cd_um=61_000 + 50_000 * (number % 4), verdict="reject", size_um=210, image=image
         )
+    rows += [
+        film_defect(
+            301 + turn, md_um=50_200_000 + 251_327 * turn, cd_um=244_050, kind="MET", size_um=70, verdict="mark"
+        )
+        for turn in range(7)
+    ]
+    rows += [
+        film_defect(311 + each, md_um=28_600_000 + 3_000 * each, cd_um=181_000 + 2_000 * each, kind="PIN", size_um=28)
+        for each in range(5)
+    ]
     rows[60] = film_defect(61, md_um=40_000_000, cd_um=220_000, verdict="mark", size_um=149)
     rows.append(
         film_defect(

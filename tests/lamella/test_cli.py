@@ -189,6 +189,21 @@ def test_doctor_says_what_is_missing_and_ends_with_4_for_a_plc_that_does_not_ans
     assert "opc.tcp://127.0.0.1:1 does not answer" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("source", "status", "says"),
+    [
+        ("fins-1=genicam:NOBODY", DEPENDENCY_UNREACHABLE, "fins-1=genicam:NOBODY: no camera NOBODY answers"),
+        ("fins-1=folder:/nowhere", DEPENDENCY_UNREACHABLE, "/nowhere: no such folder"),
+        ("fins-7=genicam:1", FAILURE, "no film camera 'fins-7'"),
+    ],
+)
+def test_doctor_names_a_camera_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, status: int, says: str
+) -> None:
+    assert main(["doctor", "--set", f"vision.sources={source}", "--state", str(tmp_path / "state")]) == status
+    assert says in capsys.readouterr().out
+
+
 def test_the_line_model_is_shown_with_units(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["line", "show", "--station", "S00"]) == OK
     said = capsys.readouterr().out

@@ -19,7 +19,7 @@ from lamella.web.pictures import Pictures
 from line import events
 from line.commands import InjectFault, SetSpeed
 from line.config import BrokerSettings, ConsoleSettings, Site
-from line.errors import ConfigError, LinkError, NotFoundError
+from line.errors import ConflictError, LinkError, NotFoundError
 from line.evidence import Evidence
 from line.http import serve_http, site_token
 from line.service import Service
@@ -79,6 +79,23 @@ def check(value: Any, schema: dict[str, Any], schemas: dict[str, Any], place: st
             check(item, schema.get("items", {}), schemas, place)
     elif schema.get("format") == "date-time" and value is not None:
         assert value.endswith("Z"), f"{place} is {value}"
+
+
+async def test_cameras_patterns_and_profiles_have_names_units_and_limits(rig: Rig, client: httpx.AsyncClient) -> None:
+    camera = (await client.get("/api/v1/line")).json()["cameras"][0]
+    assert camera["valid_until"] == "2026-11-24T14:00:00.123Z"
+    assert camera["measures"] == [
+        {"quantity": "lamp", "channel": "BF", "value": 0.74, "uncertainty": 0.01, "low": 0.8, "high": 1.2, "unit": "1"}
+    ]
+    roll = (await client.get(f"/api/v1/rolls/{ROLL}")).json()
+    assert [row["pattern"] for row in roll["patterns"]] == ["repeat-1", "rate-1", "cluster-1"]
+    assert len(roll["profiles"]) == len(roll["gauge_mass_fraction"]) == 54
+    assert roll["gauge_mass_fraction"][:2] == [None, None]
+    names = (await client.get("/api/v1/names")).json()
+    assert names["film_mass_g_per_m2"] == rig.line.model.product().film_areal_mass_g_per_m2
+    limits = ("film_mean_limit_fraction", "film_spot_limit_fraction", "edge_bead_limit_fraction")
+    assert [names[each] for each in limits] == [0.03, 0.05, 0.08]
+    assert {row["code"]: row["seen_after"] for row in names["defects"]}["BLI"] == "lamination"
 
 
 async def test_the_schema_is_openapi_3_1_and_names_no_nanoseconds(client: httpx.AsyncClient) -> None:
@@ -239,7 +256,7 @@ async def test_a_port_that_is_taken_is_named(site: Site, broker: BrokerSettings)
     taken = msgspec.structs.replace(site, console=ConsoleSettings(port=port))
     server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", port)
     async with server:
-        with pytest.raises(ConfigError, match=f"console.port: 127.0.0.1:{port} is in use"):
+        with pytest.raises(ConflictError, match=f"console.port: 127.0.0.1:{port} is in use"):
             await serve(taken)
 
 

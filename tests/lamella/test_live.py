@@ -19,7 +19,17 @@ from line.bus import connect as connect_bus
 from line.config import BrokerSettings, Site
 from line.events import CellMade, LinkState, RollStarted, StationState
 from line.topics import topics_of
-from tests.lamella.canned import CELL, NOW_NS, ROLL, STACK, CannedLine, film_defect
+from tests.lamella.canned import (
+    CELL,
+    NOW_NS,
+    ROLL,
+    STACK,
+    CannedLine,
+    camera_checked,
+    film_defect,
+    film_pattern,
+    film_profile,
+)
 from tests.lamella.rig import Rig, running_console
 
 
@@ -106,6 +116,42 @@ async def test_events_worth_a_line_are_told_with_a_link(rig: Rig, page: ClientCo
         delta = await heard(page, is_a("delta", "events"))
         found += [each for each in delta["add"]["events"] if each["what"] in {"roll_started", "cell_made"}]
     assert [each["page"] for each in found] == [f"/rolls/{ROLL}", f"/cells/{CELL}"]
+
+
+async def test_a_cameras_new_state_and_a_new_pattern_are_told_once(rig: Rig, page: ClientConnection) -> None:
+    await say(page, "sub", "events")
+    await heard(page, is_a("snapshot", "events"))
+    for state in ("ok", "drifting", "drifting"):
+        await rig.say(camera_checked(state, "focus"))
+    for revision, verdict in ((1, "pass"), (1, "review"), (2, "review")):
+        await rig.say(
+            film_pattern(
+                f"p-{verdict}", "repeat", kind="MET", defects=(), defects_count=3, md_start_um=300_000,
+                md_end_um=1_000_000, cd_start_um=0, cd_end_um=200, cause="a roller", verdict=verdict, revision=revision,
+            )
+        )  # fmt: skip
+    await rig.say(CellMade(at_ns=NOW_NS, station="S15", cell=CELL, stack=STACK), "plc@test")
+    found: list[dict[str, Any]] = []
+    while not any(each["what"] == "cell_made" for each in found):
+        found += (await heard(page, is_a("delta", "events")))["add"]["events"]
+    told = [each for each in found if each["what"] in {"camera", "repeat"}]
+    assert [(each["what"], each["page"]) for each in told] == [
+        ("camera", ""),
+        ("repeat", f"/rolls/{ROLL}?from=0.000&to=1.500&pattern=p-review"),
+    ]
+    assert told[0]["with"] == {"camera": "fins-1", "state": "drifting", "reason": "focus"}
+
+
+async def test_of_a_rolls_profiles_only_new_ones_are_sent(rig: Rig, page: ClientConnection) -> None:
+    await say(page, "sub", f"roll:{ROLL}")
+    snapshot = await heard(page, is_a("snapshot", f"roll:{ROLL}"))
+    assert len(snapshot["data"]["profiles"]) == 54
+    rig.line.profiles += (film_profile(54),)
+    rig.line.gauge += (1.001,)
+    await rig.say(RollStarted(at_ns=NOW_NS, station="S03", roll=ROLL, web="film"), "plc@test")
+    delta = await heard(page, lambda message: "profiles" in message.get("add", {}))
+    assert [each["md_start_um"] for each in delta["add"]["profiles"]] == [54_000_000]
+    assert len(delta["set"]["gauge_mass_fraction"]) == 55
 
 
 async def test_the_heartbeat_says_plant_time_age_and_that_it_is_simulated(page: ClientConnection) -> None:

@@ -22,8 +22,9 @@ from lamella.broker import broker_config
 from line.commands import InjectFault, SetSpeed
 from line.config import BrokerSettings, Site
 from line.events import StationState
+from line.queries import Span
 from tests.conftest import absent, wait_for_port
-from tests.lamella.canned import CELL, KILLER, NOW_NS, ROLL, film_defect
+from tests.lamella.canned import CELL, KILLER, LAMP, NOW_NS, ROLL, camera_checked, film_defect, film_pattern
 from tests.lamella.rig import Rig, running_console
 
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
@@ -33,7 +34,7 @@ PAGES = {
     "/yield": "track", "/api/v1/docs": "operations",
 }  # fmt: skip
 EN = Path(lamella.web.__file__).parent / "static" / "i18n" / "en.json"
-ALARM_COLOURS = ("#b3001b", "#f08a24")
+ALARM_COLOURS = ("#b3001b", "#f08a24", "#f0d53c")
 
 
 class Window:
@@ -149,14 +150,89 @@ async def test_the_line_shows_states_in_words_and_what_is_abnormal(window: Windo
 async def test_a_normal_line_has_no_pixel_in_an_alarm_colour_and_one_alarm_has(rig: Rig, window: Window) -> None:
     rig.line.states = dict.fromkeys(rig.line.states, "Execute")
     rig.line.abnormal_tags = {}
+    rig.line.cameras = (camera_checked("ok"),)
+    rig.line.patterns = ()
+    rig.line.uninspected = (Span(50_000_000, 50_000_040, "lines dropped"),)
     rig.line.defects = [row for row in rig.line.defects if row.verdict == "pass"]
     await window.go("/")
     await expect(window.page.get_by_test_id("defects-count")).to_have_text(str(len(rig.line.defects)))
     await expect(window.page.get_by_test_id("station-S10")).to_contain_text("EXECUTE")
+    await expect(window.page.get_by_test_id("abnormal")).to_contain_text("Nothing.")
     assert alarm_pixels(await window.page.screenshot()) == 0
     rig.line.states["S07"] = "Aborted"
     await expect(window.page.get_by_test_id("abnormal")).to_contain_text("ABORTED")
     assert alarm_pixels(await window.page.screenshot()) > 100
+
+
+async def test_a_camera_a_pattern_and_film_nobody_looked_at_are_abnormal_and_lead_to_their_place(
+    window: Window,
+) -> None:
+    page = window.page
+    await window.go("/")
+    await expect(page.get_by_test_id("abnormal-fins-1")).to_contain_text("2 S05")
+    await expect(page.get_by_test_id("abnormal-fins-1")).to_contain_text(
+        f"fins-1: {LAMP}; film counts as not inspected"
+    )
+    await expect(page.get_by_test_id("station-S05")).to_contain_text("2 fins-1")
+    await expect(page.get_by_test_id("services")).to_contain_text("cal-7, valid until 2026-11-24 14:00 UTC")
+    rate = page.get_by_test_id("abnormal-rate-1")
+    await expect(rate).to_contain_text("2 S05")
+    await expect(rate).to_contain_text(
+        "agglomerate ×19, 8.2× the usual rate over 7.0\u00a0m, p = 3·10⁻⁹: poor dispersion, worn filter"
+    )
+    await expect(page.get_by_test_id("abnormal-film-over-capacity")).to_contain_text(
+        "920\u00a0mm not inspected: over capacity"
+    )
+    await expect(page.get_by_test_id("abnormal-film-uncalibrated")).to_contain_text("camera not calibrated")
+    await expect(page.get_by_test_id("abnormal-film-lines-dropped")).to_have_count(0)
+    repeat = page.get_by_test_id("abnormal-repeat-1")
+    await expect(repeat).to_contain_text("3 S05")
+    await expect(repeat).to_contain_text(
+        "foreign metal particle ×7, repeat every 251.3\u00a0mm, roller idler, p = 2·10⁻⁵: the idler roller"
+    )
+    await repeat.get_by_role("link").click()
+    await expect(page.get_by_test_id("window")).to_have_text("49.70\u00a0m – 52.21\u00a0m")
+    await expect(page.get_by_test_id("pattern-table").locator("tr[aria-selected=true]")).to_contain_text("251.3")
+    assert window.complaints == []
+
+
+async def test_the_line_is_shown_whole_when_nobody_knows_the_roll_under_way(rig: Rig, window: Window) -> None:
+    """Nothing that is abnormal need have a station, a roll that is known, or a reason."""
+    rig.line.current_roll = "FR-261124-1-004"
+    rig.line.cameras = (camera_checked("uncalibrated"),)
+    await window.go("/")
+    for landmark in ("flow", "abnormal", "events", "services", "forecast"):
+        await expect(window.page.get_by_test_id(landmark)).to_be_visible()
+    await expect(window.page.get_by_test_id("abnormal-fins-1")).to_contain_text(
+        "no reason given; film counts as not inspected"
+    )
+    await expect(window.page.get_by_test_id("current-roll")).to_contain_text("No roll is being coated")
+    rig.line.current_roll = ROLL
+    await expect(window.page.get_by_test_id("abnormal-film-over-capacity")).to_be_visible()
+    assert window.complaints == []
+
+
+async def test_what_a_camera_and_a_pattern_say_is_on_the_page_at_once(rig: Rig, window: Window) -> None:
+    rig.line.cameras, rig.line.patterns = (), ()
+    await window.go("/")
+    page = window.page
+    await expect(page.get_by_test_id("passed")).to_be_visible()
+    await expect(page.get_by_test_id("abnormal-fins-1")).to_have_count(0)
+    await rig.say(camera_checked("ok"))
+    rig.line.cameras = (camera_checked("drifting", "focus 8 % down"),)
+    await rig.say(rig.line.cameras[0])
+    found = film_pattern(
+        "repeat-2", "repeat", kind="MET", defects=(), defects_count=3, md_start_um=52_000_000, md_end_um=52_502_654,
+        cd_start_um=10_000, cd_end_um=10_200, period_um=251_327.0, roller="idler", cause="something sticks to it",
+    )  # fmt: skip
+    rig.line.patterns = (found,)
+    await rig.say(found)
+    await expect(page.get_by_test_id("abnormal-fins-1")).to_contain_text("3 S05", timeout=2_000)
+    await expect(page.get_by_test_id("abnormal-repeat-2")).to_be_visible(timeout=2_000)
+    events = page.get_by_test_id("events")
+    await expect(events).to_contain_text("Camera fins-1: drifting focus 8 % down")
+    await events.get_by_role("link", name="Repeat: foreign metal particle ×3 from 52.00 m").click()
+    await expect(page.get_by_test_id("pattern-table").locator("tr[aria-selected=true]")).to_have_count(1)
 
 
 def alarm_pixels(png: bytes) -> int:
@@ -221,6 +297,9 @@ async def card_is_shown(page: Page) -> None:
     await expect(card).to_contain_text("agglomerate")
     await expect(page.get_by_test_id("card-size")).to_contain_text("210\u00a0µm ± 14\u00a0µm")
     await expect(page.get_by_test_id("card-place")).to_contain_text("MD 20.400\u00a0m, CD 211.0\u00a0mm")
+    await expect(page.get_by_test_id("card-extent")).to_have_text("273\u00a0µm × 168\u00a0µm")
+    await expect(page.get_by_test_id("card-depth")).to_have_text("34\u00a0% ± 6\u00a0% of film thickness")
+    await expect(page.get_by_test_id("card-calibration")).to_have_text("cal-7")
     await expect(page.get_by_test_id("card-reason")).to_have_text("diameter 210 µm above 150 µm")
     await expect(page.get_by_test_id("card-model")).to_contain_text("film-candidates@v3 5c65ab260000")
     await expect(page.get_by_test_id("card-units").get_by_role("link")).to_have_text(CELL)
@@ -234,6 +313,7 @@ async def test_a_defect_without_a_picture_says_why(window: Window) -> None:
     await expect(window.page.get_by_test_id("no-picture")).to_contain_text(
         "draws its findings from the detection curve"
     )
+    await expect(window.page.get_by_test_id("card-depth")).to_have_text("not measured")
 
 
 async def test_the_map_is_moved_by_keys_wheel_and_drag(window: Window) -> None:
@@ -296,6 +376,93 @@ async def test_a_cell_shows_where_each_layer_came_from_and_why_it_may_fail(windo
     await expect(page.get_by_test_id("steps")).to_contain_text("channel 117")
     await page.get_by_test_id("layer-9").get_by_role("link", name=ROLL).first.click()
     await expect(page.get_by_test_id("window")).to_have_text("19.85\u00a0m – 20.95\u00a0m")
+
+
+async def test_classes_that_no_camera_could_see_are_named_on_the_cell(window: Window) -> None:
+    await window.go(f"/cells/{CELL}")
+    await expect(window.page.get_by_test_id("unseen")).to_contain_text(
+        "Not inspected on this cell: blister / delamination; crack made by calendering, cutting."
+    )
+
+
+async def test_patterns_are_drawn_listed_and_looked_at_by_keyboard(rig: Rig, window: Window) -> None:
+    page = window.page
+    await window.go(f"/rolls/{ROLL}?from=28&to=29.2")
+    await expect(page.get_by_test_id("pattern-table").locator("tbody tr")).to_have_count(3)
+    await expect(page).to_have_url(re.compile(r"from=28\.000&to=29\.200"))
+    drawn = await painted_pixels(page)
+    row = page.get_by_test_id("pattern-table").locator("tbody tr").nth(1)
+    await expect(row).to_contain_text("8.2× the usual rate")
+    await expect(row).to_contain_text("MD 44.00–51.00\u00a0m")
+    await expect(row).to_contain_text("3·10⁻⁹")
+    await expect(row).to_contain_text("reject")
+    await expect(row).to_contain_text("poor dispersion, worn filter")
+    await page.get_by_test_id("pattern-cluster-1").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("window")).to_have_text("28.45\u00a0m – 28.76\u00a0m")
+    await expect(page).to_have_url(re.compile("pattern=cluster-1"))
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("pattern-table").locator("tr[aria-selected=true]")).to_have_count(0)
+    rig.line.patterns = ()
+    await window.go(f"/rolls/{ROLL}?from=28&to=29.2")
+    await expect(page.get_by_test_id("defects-in-view")).to_be_visible()
+    await expect(page.get_by_test_id("pattern-table")).to_have_count(0)
+    assert drawn - await painted_pixels(page) > 200
+    assert window.complaints == []
+
+
+async def painted_pixels(page: Page) -> int:
+    """Pixels of the roll map that hold defects or patterns."""
+    count: int = (
+        await page
+        .get_by_test_id("roll-map")
+        .locator("canvas")
+        .nth(1)
+        .evaluate(
+            """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data
+            .reduce((sum, value, index) => sum + (index % 4 === 3 && value > 0 ? 1 : 0), 0)"""
+        )
+    )
+    return count
+
+
+async def test_a_profile_shows_mass_beads_and_the_gauge_with_limits_and_units(rig: Rig, window: Window) -> None:
+    page = window.page
+    await window.go(f"/rolls/{ROLL}")
+    place = page.get_by_test_id("profile-place")
+    await expect(place).to_have_text("MD 53.00–54.00\u00a0m · 54 of 54")
+    mean = page.get_by_test_id("profile-mean")
+    await expect(mean).to_contain_text("−0.1\u00a0% 49.96 g/m²")
+    await expect(mean).to_contain_text("± 0.55 g/m² U at k = 2, limit ±3\u00a0%")
+    await expect(page.get_by_test_id("profile-worst")).to_contain_text("2 −7.3\u00a0% CD 113\u00a0mm")
+    await expect(page.get_by_test_id("profile-gauge")).to_contain_text(f"{50 * rig.line.gauge[53]:.2f} g/m²")
+    await expect(page.get_by_test_id("profile-bead-low")).to_contain_text("+5.2\u00a0% of +8\u00a0%, 4.1\u00a0mm wide")
+    await expect(page.get_by_test_id("profile-bead-high").locator(".alarm.p2")).to_contain_text("+9.1\u00a0%")
+    await expect(page.get_by_test_id("profile-verdict")).to_contain_text("review bead 9.1 % above 8 %")
+    await expect(page.get_by_test_id("profile-latest")).to_be_disabled()
+    await page.get_by_test_id("profile-before").click()
+    await expect(place).to_have_text("MD 52.00–53.00\u00a0m · 53 of 54")
+    await expect(page).to_have_url(re.compile(r"profile=52\.000"))
+    await window.go(f"/rolls/{ROLL}?profile=1.000")
+    await expect(place).to_have_text("MD 1.00–2.00\u00a0m · 2 of 54")
+    await expect(page.get_by_test_id("profile-gauge")).to_have_text("read nothing on this film")
+    await expect(page.get_by_test_id("profile-bead-high").locator(".alarm")).to_have_count(0)
+    await page.get_by_test_id("profile-latest").click()
+    await expect(place).to_contain_text("54 of 54")
+    mass_map = page.get_by_test_id("mass-map")
+    box = await mass_map.bounding_box()
+    assert box is not None
+    await mass_map.click(position={"x": 48 + (box["width"] - 58) * 30.5 / 62.412, "y": 20})
+    await expect(place).to_have_text("MD 30.00–31.00\u00a0m · 31 of 54")
+    assert window.complaints == []
+
+
+async def test_a_roll_without_profiles_says_so(rig: Rig, window: Window) -> None:
+    rig.line.profiles, rig.line.gauge = (), ()
+    await window.go(f"/rolls/{ROLL}")
+    await expect(window.page.get_by_test_id("profile")).to_contain_text("No profile was measured on this roll")
+    await expect(window.page.get_by_test_id("mass-map")).to_have_count(0)
+    assert window.complaints == []
 
 
 async def test_an_unknown_cell_says_so(window: Window) -> None:

@@ -53,6 +53,7 @@ def test_an_alarm_is_read_and_its_frame_is_seen(theme: str) -> None:
     found = colours(theme)
     assert contrast(found["p1-ink"], found["p1"]) >= 4.5
     assert contrast(found["p2-ink"], found["p2"]) >= 4.5
+    assert contrast(found["p3-ink"], found["p3"]) >= 4.5
     for ground in (*GROUNDS, "film"):
         assert contrast(found["outline"], found[ground]) >= 3
         assert contrast(found["edge"], found[ground]) >= 3 or ground == "sunken"

@@ -11,14 +11,22 @@ import models
 from line.bundle import Bundle, DetectionCurve, open_bundle
 from line.errors import BundleError, ProviderError
 from line.model import load_line
-from models.candidate_bundle import Scores, scores_of, with_detection, write_candidates
+from models.candidate_bundle import with_detection, write_candidates
 from models.candidate_network import LAYERS, Weights, network
+from models.candidate_scores import (
+    KEPT_ABOVE,
+    MOST_PASSED_FRACTION,
+    Scores,
+    agreement_fraction,
+    keep_threshold,
+    scores_of,
+)
 from models.film_candidates import Dataset, class_names, rendered_dataset, train_candidates
 from models.film_patches import event_classes
 from vision.candidates import CLEAN, PATCH_PX, Classifier
 from vision.session import ModelSession, verify_golden
 
-SHIPPED = Path(models.__file__).parent / "registry" / "film-candidates" / "v1"
+SHIPPED = Path(models.__file__).parent / "registry" / "film-candidates" / "v2"
 ACCURACY_FLOOR = 0.93
 """On all spots of rendered rolls nobody trained on, clean ones included."""
 RECALL_FLOOR = 0.65
@@ -60,8 +68,9 @@ def written(out: Path, seed: int) -> Bundle:
     images = patches(4 * len(names))
     labels = np.arange(4 * len(names)) % len(names)
     return write_candidates(
-        out, model=model, names=names, scores=scores_of(model, images, labels, names), training_images=images,
-        golden_images=images[:5], seed=seed, trained_s=1.0, framework="none",
+        out, model=model, names=names, scores=scores_of(model, images, labels, names), float_accuracy_fraction=0.1,
+        agreement_fraction=1.0, training_images=images, golden_images=images[:5], seed=seed, trained_s=1.0,
+        framework="none",
     )  # fmt: skip
 
 
@@ -113,6 +122,26 @@ def test_detection_curves_say_whether_and_on_what_they_were_measured(shipped: Bu
     for curve in shipped.manifest.detection.values():
         assert curve.how
         assert not curve.measured or "rendered film" in curve.how
+
+
+def test_a_camera_without_transmission_is_answered_nearly_as_well(scores: Scores) -> None:
+    assert scores.without_tx_fraction > scores.accuracy_fraction - 0.15
+
+
+def test_the_threshold_lets_so_many_clean_patches_pass_and_no_more_than_every_second_doubt(
+    shipped: Bundle, fresh: Dataset
+) -> None:
+    model = onnx.load(shipped.model_path)
+    keep = keep_threshold(model, fresh.images, fresh.labels, class_names())
+    assert KEPT_ABOVE <= keep <= 0.98
+    found = scores_of(model, fresh.images, fresh.labels, class_names(), keep=keep)
+    assert found.passed_fraction <= MOST_PASSED_FRACTION + 1e-9 or keep in {KEPT_ABOVE, 0.98}
+
+
+def test_a_network_agrees_with_itself_and_not_with_another() -> None:
+    one, other = network(random_weights(1)), network(random_weights(2))
+    assert agreement_fraction(one, one, patches(40)) == 1.0
+    assert agreement_fraction(one, other, patches(40)) < 1.0
 
 
 @pytest.mark.parametrize("count", [1, 8, 33])

@@ -19,7 +19,8 @@ from models.film_patches import (
     event_classes,
     labelled_patches,
 )
-from models.film_strips import FAMILIES, LEVELS, STRIP_LINES, Family, Film, FilmStyle, drawn_style
+from models.film_strips import LEVELS, STRIP_LINES, Film
+from models.film_styles import FAMILIES, LEFT_OUT, TRAINED, Family, FilmStyle, drawn_style
 from vision.candidates import CLEAN
 
 LINE = load_line()
@@ -124,9 +125,86 @@ def neighbour_correlation(family: Family, axis: int) -> float:
 
 
 def test_the_families_differ_in_how_far_their_grain_is_correlated() -> None:
-    white, fine, coarse, directional = (neighbour_correlation(family, axis=0) for family in FAMILIES)
-    assert white < 0.45 < fine < coarse
-    assert directional > neighbour_correlation(FAMILIES[3], axis=1) + 0.05
+    along = {family.name: neighbour_correlation(family, axis=0) for family in FAMILIES}
+    across = {family.name: neighbour_correlation(family, axis=1) for family in FAMILIES}
+    assert along["white"] < 0.45 < along["fine"] < along["coarse"]
+    assert along["directional"] > across["directional"] + 0.05
+
+
+def plane_of(channel: int, **changes: object) -> NDArray[np.float64]:
+    style = replace(QUIET, mottle_fraction=0.0, noise_grey=0.0, gain_fraction=0.0, **changes)  # type: ignore[arg-type]
+    plane = Film(style, width_px=2048, seed=3).strip(0, aged=False)[channel].astype(np.float64)
+    return np.asarray(plane - plane.mean(axis=0), np.float64)
+
+
+def test_the_grain_of_the_family_left_out_runs_across_both_axes() -> None:
+    family = next(family for family in FAMILIES if family.name == LEFT_OUT)
+    assert family not in TRAINED
+    assert len(TRAINED) >= 4
+    plane = plane_of(0, family=family)
+    forwards, backwards = ((plane[2:, 2:] * plane[:-2, :-2]).mean(), (plane[2:, :-2] * plane[:-2, 2:]).mean())
+    assert abs(forwards - backwards) > 0.1 * plane.var()
+
+
+def test_gloss_shows_in_reflected_light_and_most_in_dark_field() -> None:
+    spreads = [[plane_of(channel, gloss_fraction=gloss).std() for channel in range(3)] for gloss in (0.0, 0.03)]
+    added = [
+        (glossy**2 - dull**2) / LEVELS[channel] ** 2
+        for channel, (dull, glossy) in enumerate(zip(*spreads, strict=True))
+    ]
+    assert added[1] > 2 * added[0] > 0
+    assert abs(added[2]) < 0.1 * added[0]
+
+
+def test_curl_changes_the_light_at_the_edges_and_not_in_the_middle() -> None:
+    means = []
+    for curl in (0.0, 0.03):
+        film = Film(replace(QUIET, noise_grey=0.0, curl_fraction=curl), width_px=1024, seed=6)
+        means.append(np.stack([film.strip(line, aged=False)[0].mean(axis=0) for line in range(0, 8192, 2048)]))
+    change = np.abs(means[1] - means[0]).max(axis=0)
+    assert change[:20].mean() > 1.0
+    assert change[400:600].mean() < 0.3
+
+
+def test_a_web_that_wanders_moves_its_texture_and_not_the_light() -> None:
+    still, moved = (
+        Film(replace(QUIET, noise_grey=0.0, wander_px=wander), width_px=1024, seed=7) for wander in (0.0, 30.0)
+    )
+    far = STRIP_LINES * 40
+    shifts = [
+        int(
+            np.argmax([
+                np.corrcoef(np.roll(one[0, :, 100:900], shift, axis=1).ravel(), two[0, :, 100:900].ravel())[0, 1]
+                for shift in range(-35, 36)
+            ])
+            - 35
+        )
+        for one, two in ((still.strip(line, aged=False), moved.strip(line, aged=False)) for line in (0, far))
+    ]
+    assert shifts[0] == 0
+    assert shifts[1] != 0
+
+
+def test_half_the_pixel_shows_a_target_and_the_grain_twice_as_large() -> None:
+    row = LINE.defect("AGG")
+    coarse, fine = (
+        np.count_nonzero(np.abs(stamp(target("AGG", 300.0), row, pixel_um=pixel, blur_px=0.6).contrast[2]) > 0.1)
+        for pixel in (20.0, 10.0)
+    )
+    assert fine == pytest.approx(4 * coarse, rel=0.2)
+    grain = []
+    for pixel in (20.0, 10.0):
+        plane = Film(replace(QUIET, noise_grey=0.0), width_px=1024, seed=3, pixel_um=pixel).strip(0, aged=False)[0]
+        change = plane - plane.mean(axis=0)
+        grain.append(float((change[1:] * change[:-1]).mean() / change.var()))
+    assert grain[1] > grain[0] + 0.1
+
+
+def test_patches_of_a_finer_camera_are_shown_at_the_pixel_of_all_others() -> None:
+    roll = roll_of(11, tries=12, pixel_um=10.0)
+    assert roll.camera_pixels == 2
+    found = labelled_patches(roll, strips=4)
+    assert found.images.shape[1:] == (3, 64, 64)
 
 
 def test_the_texture_goes_on_from_strip_to_strip_and_does_not_repeat_in_the_next() -> None:
@@ -146,7 +224,7 @@ def test_a_target_across_the_border_of_two_strips_shows_in_both() -> None:
 
 def test_every_spot_on_sound_film_is_labelled_clean() -> None:
     found = labelled_patches(roll_of(6, tries=0), strips=4)
-    assert len(found.kinds) > 3
+    assert len(found.kinds) > 1
     assert set(found.kinds) == {CLEAN}
 
 
@@ -177,5 +255,5 @@ def test_sizes_are_drawn_as_on_the_line_or_evenly_where_detection_matters() -> N
 def test_a_style_stays_within_the_stated_ranges() -> None:
     styles = [drawn_style(np.random.default_rng(seed)) for seed in range(200)]
     assert {style.family.name for style in styles} == {family.name for family in FAMILIES}
-    assert all(0.4 <= style.blur_px <= 1.2 for style in styles)
+    assert all(0.4 <= style.blur_px <= 1.6 for style in styles)
     assert all(0.85 <= lamp <= 1.15 for style in styles for lamp in style.lamp)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.artificial_defects import damaged
-from models.coreset import coreset_indices
+from models.coreset import coreset_indices, spacings
 from models.perceptron import trained_perceptron
 
 
@@ -26,6 +26,17 @@ def test_a_coreset_reaches_each_of_the_far_clusters() -> None:
 def test_a_coreset_of_more_than_there_are_is_all() -> None:
     points = np.zeros((5, 3), np.float32)
     assert coreset_indices(points, 9, np.random.default_rng(0)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_spacing_is_wide_where_points_are_few() -> None:
+    rng = np.random.default_rng(4)
+    dense, sparse = rng.normal(0, 1, (80, 6)), rng.normal(50, 10, (20, 6))
+    found = spacings(np.concatenate([dense, sparse]).astype(np.float32))
+    assert np.median(found[:80]) == pytest.approx(1.0, abs=0.2)
+    assert found[80:].min() > 2
+    # Ten times as far apart, to the power of 0.7, in six dimensions of fewer points.
+    assert 4 < np.median(found[80:]) < 12
+    assert np.isfinite(spacings(np.zeros((9, 4), np.float32))).all()
 
 
 def test_a_perceptron_learns_what_no_straight_line_separates() -> None:

@@ -11,12 +11,16 @@ import pytest
 from line.bundle import ModelRef
 from line.events import (
     AnyEvent,
+    CameraChecked,
     CellMade,
     CellTested,
     Event,
     FilmDefect,
+    FilmPattern,
+    FilmProfile,
     LayerInspected,
     LayerPlaced,
+    Measure,
     Overhang,
     RollEnded,
     RollStarted,
@@ -88,6 +92,34 @@ class LineMaker:
             cd_end_um=cd_um + width_um // 2, size_um=size_um, size_uncertainty_um=5.0, position_uncertainty_um=100.0,
             area_um2=size_um**2, contrast_bf=-0.1, contrast_df=0.2, contrast_tx=1.0, severity="A", verdict=verdict,
             reason="", model=REF, method="drawn",
+        )  # fmt: skip
+
+    def pattern(
+        self, name: str, roll: str, md_um: int, *, count: int = 3, revision: int = 1, kind: str = "MET"
+    ) -> None:
+        """A repeat that begins at a place along the web and has come round so often."""
+        self.say(
+            FilmPattern, pattern=name, revision=revision, roll=roll, station="S05", camera="fins-1", form="repeat",
+            kind=kind, defects=tuple(f"{name}/{number}" for number in range(count)), defects_count=count,
+            md_start_um=md_um, md_end_um=md_um + 251_327 * (count - 1), cd_start_um=80_000, cd_end_um=80_200,
+            p_value=2e-5, period_um=251_327.0, roller="idler", verdict="review", reason="repeats every 251.3 mm",
+            cause="something sticks to the roller",
+        )  # fmt: skip
+
+    def profile(self, roll: str, md_um: int, *, mass_fraction: float = 1.0, at_ns: int | None = None) -> None:
+        """Thickness across the web over a metre."""
+        self.say(
+            FilmProfile, at_ns=at_ns or self.at_ns, roll=roll, station="S05", camera="fins-1", md_start_um=md_um,
+            md_end_um=md_um + 1_000_000, cd_start_um=0, cd_step_um=10_000, mass_fraction=(mass_fraction,) * 30,
+            mass_uncertainty_fraction=0.012, bead_low_fraction=0.05, bead_high_fraction=0.06, bead_low_um=4_000,
+            bead_high_um=4_500, edge_low_um=200, edge_high_um=299_700, verdict="pass", reason="", method="pixels",
+        )  # fmt: skip
+
+    def camera(self, state: str, reason: str = "") -> None:
+        """What the film camera says of itself."""
+        self.say(
+            CameraChecked, station="S05", camera="fins-1", state=state, reason=reason, calibration="cal-7",
+            measures=(Measure("lamp", "BF", 0.88, 0.01, 0.9, 1.1, "1"),),
         )  # fmt: skip
 
     def laminate(self, name: str, top: str, bottom: str, length_um: int) -> str:
@@ -217,6 +249,15 @@ def small_past() -> Past:
     made.defect("d1", "FR-1", 1_000_000, 60_000)
     made.defect("d1", "FR-1", 1_000_000, 60_000, length_um=90_000, revision=2, kind="STR", size_um=400.0)
     made.defect("d2", "FR-2", 3_333_333, 200_000)
+    made.strip("FR-2", 2_100_000, 2_200_000, 2, "uncalibrated")
+    for revision, count in ((1, 3), (2, 5), (3, 7)):
+        made.pattern("p1", "FR-1", 400_000, count=count, revision=revision)
+    made.pattern("p2", "FR-2", 1_000_000)
+    for md_um in (0, 1_000_000, 2_000_000):
+        made.profile("FR-1", md_um, mass_fraction=1.0 + md_um / 1e8)
+    made.profile("FR-1", 1_000_000, mass_fraction=1.03)
+    made.camera("ok")
+    made.camera("fault", "bright-field lamp at 88 %")
     child = made.laminate("LR-1", "FR-1", "FR-2", length)
     sheets = made.sheets(child, round(length * (1 + STRETCH)))
     for index in range(4):

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from line import queries
-from line.events import Event, RecipeActivated, StationState, TagBatch, TagSample
+from line.events import Event, RecipeActivated, RollStarted, StationState, TagBatch, TagSample
 from line.model import LineModel
+from line.unseen import unseen_classes
 from twin.answers import answer
 from twin.book import YieldBook
 from twin.forecasts import Forecaster
@@ -93,7 +94,11 @@ def test_a_metre_of_film_leads_to_its_cells_with_where_they_are(ask: Ask) -> Non
 def test_a_roll_shows_what_was_not_inspected_its_streaks_and_its_sheets(ask: Ask) -> None:
     view = ask(queries.AskRoll(roll="FR-2"))
     assert isinstance(view, queries.RollView)
-    assert [tuple(msgspec.to_builtins(row)) for row in view.uninspected] == [(2_000_000, 2_500_000, "not inspected")]
+    assert [tuple(msgspec.to_builtins(row)) for row in view.uninspected] == [
+        (2_000_000, 2_100_000, "not inspected"),
+        (2_100_000, 2_200_000, "uncalibrated"),
+        (2_200_000, 2_500_000, "not inspected"),
+    ]
     assert [row.defect for row in view.defects] == ["d2"]
     assert len(view.sheets) == 96
     assert {row.unit for row in view.sheets} == {"", "CE-0", "CE-1", "CE-2", "ST-3"}
@@ -105,6 +110,41 @@ def test_a_roll_shows_what_was_not_inspected_its_streaks_and_its_sheets(ask: Ask
     assert isinstance(laminate, queries.RollView)
     assert laminate.length_um == 5_030_000
     assert len(laminate.sheets) == 96
+
+
+def test_a_roll_shows_its_patterns_and_profiles_within_the_part_asked_for(ask: Ask) -> None:
+    view = ask(queries.AskRoll(roll="FR-1"))
+    assert isinstance(view, queries.RollView)
+    assert [(row.pattern, row.revision, row.roller) for row in view.patterns] == [("p1", 3, "idler")]
+    assert [row.md_start_um for row in view.profiles] == [0, 1_000_000, 2_000_000]
+    part = ask(queries.AskRoll(roll="FR-1", from_um=2_500_000, to_um=2_600_000))
+    assert isinstance(part, queries.RollView)
+    assert part.patterns == ()
+    assert [row.md_start_um for row in part.profiles] == [2_000_000]
+
+
+def test_the_line_shows_its_cameras_and_the_latest_patterns_of_the_roll_under_way(
+    line: LineModel, maker: LineMaker, folded: Fold
+) -> None:
+    maker.film("FR-0", 1_000_000)
+    maker.pattern("old", "FR-0", 500_000)
+    maker.say(RollStarted, station="S03", roll="FR-1", web="film")
+    for number in range(25):
+        maker.pattern(f"p{number}", "FR-1", 100_000 * number)
+    maker.camera("fault", "bright-field lamp at 88 %")
+    view = asker(line, folded(maker.events))(queries.AskLine())
+    assert isinstance(view, queries.LineView)
+    assert [(row.camera, row.state, row.reason) for row in view.cameras] == [
+        ("fins-1", "fault", "bright-field lamp at 88 %")
+    ]
+    assert [row.pattern for row in view.patterns] == [f"p{number}" for number in range(24, 4, -1)]
+
+
+def test_classes_that_no_fitted_camera_could_see_are_named_on_the_cell(ask: Ask, line: LineModel) -> None:
+    view = ask(queries.AskCell(unit="CE-1"))
+    assert isinstance(view, queries.CellView)
+    assert view.classes_uninspected == unseen_classes(line)
+    assert "BLI" in view.classes_uninspected
 
 
 def test_rolls_come_newest_first_with_what_was_inspected(ask: Ask) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
-from line.events import Event
+from line.events import Event, StripInspected
 from twin.rolls import RollMap
 from twin.state import LineState
 
@@ -33,6 +34,22 @@ def test_what_nobody_looked_at_is_said_with_its_reason(maker: LineMaker, folded:
         (150, 200, "over capacity"),
         (200, 300, "not inspected"),
         (400, 450, "not inspected"),
+    ]
+
+
+def test_lines_that_were_dropped_are_film_nobody_looked_at(maker: LineMaker, folded: Fold) -> None:
+    maker.strip("FR-1", 0, 5_120)
+    maker.strip("FR-1", 5_160, 10_280, 1)
+    maker.strip("FR-1", 10_280, 15_400, 2, state="uncalibrated")
+    maker.strip("FR-1", 15_400, 20_520, 3, state="learning")
+    heard = [
+        replace(row, missed_lines_count=2) if isinstance(row, StripInspected) and row.strip == 1 else row
+        for row in maker.events
+    ]
+    assert folded(heard).rolls["FR-1"].uninspected(0, 20_520) == [
+        (5_120, 5_160, "lines dropped"),
+        (10_280, 15_400, "uncalibrated"),
+        (15_400, 20_520, "learning"),
     ]
 
 
@@ -103,7 +120,6 @@ def test_a_long_defect_is_found_from_a_rectangle_far_behind_its_start(maker: Lin
     assert not list(roll.defects_within(31_000_000, 31_100_000, 8_000, 150_000))
 
 
-def _replaced(strip: object, cds: tuple[int, int], mds: tuple[int, int]):  # type: ignore[no-untyped-def]
-    from msgspec.structs import replace
-
-    return replace(strip, cd_start_um=cds[0], cd_end_um=cds[1], md_start_um=mds[0], md_end_um=mds[1])  # type: ignore[type-var]
+def _replaced(strip: Event, cds: tuple[int, int], mds: tuple[int, int]) -> StripInspected:
+    assert isinstance(strip, StripInspected)
+    return replace(strip, cd_start_um=cds[0], cd_end_um=cds[1], md_start_um=mds[0], md_end_um=mds[1])

@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from line.events import AnyEvent, Event, LabResult, ServiceState, SheetCut, UnitMoved
+from line.events import (
+    AnyEvent,
+    CameraChecked,
+    Event,
+    FilmPattern,
+    FilmProfile,
+    LabResult,
+    ServiceState,
+    SheetCut,
+    UnitMoved,
+)
 from line.model import load_line
 from twin.state import LineState
 from twin.units import steps_of
@@ -93,3 +103,26 @@ def test_a_service_whose_last_will_is_older_than_its_last_word_is_gone() -> None
     state.apply(online)
     state.apply(replace(online, at_ns=10, state="offline"))
     assert state.services["vision@box"].state == "offline"
+
+
+def test_of_patterns_profiles_and_cameras_the_latest_word_counts_in_any_order(
+    folded: Fold, small_past: list[AnyEvent]
+) -> None:
+    for heard in (small_past, small_past[::-1]):
+        state = folded(heard)
+        patterns = state.rolls["FR-1"].patterns
+        assert {name: (row.revision, row.defects_count) for name, row in patterns.items()} == {"p1": (3, 7)}
+        profiles = state.rolls["FR-1"].profiles_within(0, 10_000_000)
+        assert [(row.md_start_um, row.mass_fraction[0]) for row in profiles] == [
+            (0, 1.0), (1_000_000, 1.03), (2_000_000, 1.02),
+        ]  # fmt: skip
+        assert {name: row.state for name, row in state.cameras.items()} == {"fins-1": "fault"}
+
+
+def test_what_patterns_profiles_and_cameras_say_is_part_of_the_digest(folded: Fold, small_past: list[AnyEvent]) -> None:
+    whole = folded(small_past).digest()
+    kinds = (FilmPattern, FilmProfile, CameraChecked)
+    latest = {type(row): index for index, row in enumerate(small_past) if isinstance(row, kinds)}
+    assert len(latest) == 3
+    for index in latest.values():
+        assert folded([*small_past[:index], *small_past[index + 1 :]]).digest() != whole

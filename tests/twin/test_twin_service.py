@@ -19,7 +19,16 @@ from line import events, queries
 from line.bus import Bus, connect
 from line.config import BrokerSettings, Site, TwinSettings
 from line.errors import DeadlineError, JournalError, MessageError
-from line.events import AnyEvent, CellPredicted, Heartbeat, ServiceState, TagBatch, TagSample, YieldForecast
+from line.events import (
+    AnyEvent,
+    CellPredicted,
+    Heartbeat,
+    RollStarted,
+    ServiceState,
+    TagBatch,
+    TagSample,
+    YieldForecast,
+)
 from line.journal import Entry, write_past
 from line.model import LineModel
 from line.topics import Topics, topics_of
@@ -176,6 +185,34 @@ async def test_live_events_are_folded_predicted_and_remembered_over_a_restart(
     forecasts = [row for row in said if isinstance(row, YieldForecast)]
     assert forecasts
     assert all(row.low_fraction <= row.expected_fraction <= row.high_fraction for row in forecasts)
+
+
+async def test_a_rolls_profiles_come_with_what_the_gauge_read_on_their_film(
+    site: Site, broker: BrokerSettings, topics: Topics, maker: LineMaker, tmp_path: Path
+) -> None:
+    """Film runs at 1 m/min; the gauge reads 51 g/m2 on the first metre and 49 on the second, then falls silent."""
+    maker.say(RollStarted, station="S03", roll="FR-1", web="film")
+    began_ns = maker.at_ns
+    for number, md_um in enumerate(range(0, 3_000_000, 250_000)):
+        maker.at_ns = began_ns + (8_250_000 + md_um) * 60_000 - 1_000_000_000
+        maker.strip("FR-1", md_um, md_um + 250_000, number)
+    for md_um in (0, 1_000_000, 2_000_000):
+        maker.profile("FR-1", md_um)
+    under_ns = began_ns + 7_200_000 * 60_000
+    samples = tuple(
+        TagSample("S05.ArealMass", 51.0 if second < 60 else 49.0, "good", under_ns + second * 1_000_000_000)
+        for second in range(120)
+    )
+    maker.say(TagBatch, station="S05", samples=samples)
+    past = past_of(tmp_path / "past.journal", topics, maker.events)
+    site = replace(site, twin=TwinSettings(past=str(past)))
+    async with asyncio.timeout(30), running(site), connect(broker, "asker", lasting=False) as bus:
+        view = await until(
+            bus, topics, queries.AskRoll(roll="FR-1"),
+            lambda row: isinstance(row, queries.RollView) and any(row.gauge_mass_fraction),
+        )  # fmt: skip
+        assert isinstance(view, queries.RollView)
+        assert view.gauge_mass_fraction == (pytest.approx(1.02), pytest.approx(0.98), None)
 
 
 async def test_the_twin_waits_for_its_past_and_says_so_meanwhile(

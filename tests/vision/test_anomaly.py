@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from line.bundle import Bundle, InputSpec, OutputSpec, Threshold
 from line.errors import BundleError, FrameError
 from models.bundle_writer import BundleDraft, write_bundle
-from vision.anomaly import SCORE_CELLS, AnomalyInspector, image_score, regions
+from vision.anomaly import SCORE_CELLS, AnomalyInspector, image_score, regions, seen
 from vision.anomaly_overlay import anomaly_overlay
 
 CELL_PX = 8
@@ -33,12 +33,12 @@ def cell_mean_model() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def cell_mean_bundle(folder: Path, names: tuple[str, ...] = ("image", "region")) -> Bundle:
+def cell_mean_bundle(folder: Path, names: tuple[str, ...] = ("image", "region"), view_px: int | None = None) -> Bundle:
     draft = BundleDraft(
         name="cell-mean",
         version=1,
         task="film-one-class",
-        input=InputSpec(tensor="image", channels=1, multiple_px=32),
+        input=InputSpec(tensor="image", channels=1, multiple_px=32, view_px=view_px),
         outputs=(OutputSpec(tensor="anomaly", meaning="mean grey", layout="N1HW", stride_px=CELL_PX),),
         licence="Apache-2.0",
         provenance="made in a test",
@@ -66,11 +66,11 @@ def test_each_cell_has_the_answer_for_its_own_pixels_whatever_the_tiles(
     inspector: AnomalyInspector, shape: tuple[int, int]
 ) -> None:
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    cells = inspector.cells(image)
+    result = inspector.inspect(image)
+    cells = result.cells
     assert cells.shape == tuple(-(-size // CELL_PX) for size in shape)
     expected = cell_means(image)
     np.testing.assert_allclose(cells[: expected.shape[0], : expected.shape[1]], expected, atol=1e-3)
-    result = inspector.inspect(image)
     assert result.score_map.shape == shape
     assert result.score_map.dtype == np.float32
 
@@ -109,6 +109,39 @@ def test_the_score_is_the_mean_of_the_highest_cells_whatever_the_size() -> None:
     cells[0, 0] = 6.0 + SCORE_CELLS
     assert image_score(cells) == pytest.approx(7.0)
     assert image_score(np.array([[3.0, 5.0]], np.float32)) == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((512, 300), (320, 188)), ((160, 80), (320, 160)), ((40, 20), (80, 40)), ((2048, 1024), (1280, 640))],
+)
+def test_what_is_seen_fills_the_view_whatever_the_size_of_the_picture(
+    shape: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    image = np.full(shape, 77, np.uint8)
+    assert seen(image, 320).shape == expected
+    assert seen(image, None) is image
+    assert set(np.unique(seen(image, 320))) == {77}
+
+
+@pytest.mark.parametrize("shape", [(200, 150), (500, 640), (1500, 900)])
+def test_regions_and_map_of_a_resized_picture_lie_where_its_square_is(tmp_path: Path, shape: tuple[int, int]) -> None:
+    inspector = AnomalyInspector(cell_mean_bundle(tmp_path / "resized", view_px=320), "cpu")
+    image = np.zeros(shape, np.uint8)
+    top, left, height, width = (share * shape[axis] // 20 for share, axis in ((6, 0), (4, 1), (8, 0), (10, 1)))
+    image[top : top + height, left : left + width] = 220
+    result = inspector.inspect(image)
+    cell = CELL_PX * shape[0] / result.seen_shape[0]
+    (region,) = result.regions
+    assert abs(region.x_px - left) <= cell
+    assert abs(region.y_px - top) <= cell
+    assert abs(region.width_px - width) <= 2 * cell
+    assert abs(region.height_px - height) <= 2 * cell
+    assert region.area_px == pytest.approx(height * width, rel=0.2)
+    assert result.score_map.shape == shape
+    inside = result.score_map[top : top + height, left : left + width]
+    assert inside.mean() > 190
+    assert result.score_map.mean() == pytest.approx(image.mean(), rel=0.1)
 
 
 @pytest.mark.parametrize(

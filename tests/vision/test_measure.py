@@ -10,7 +10,7 @@ from line.defect_rows import DefectClass
 from line.model import load_line
 from tests.vision.made_film import PIXEL_UM, MadeFilm, Planted, metal, pinhole, streak
 from vision.gates import FilmLook, Gates, learnt_look, limits_for
-from vision.measure import Measured, Optics, measured, resolved_bar_px, resolved_disc_px
+from vision.measure import SIZE_MODEL, Measured, Optics, measured, resolved_bar_px, resolved_disc_px
 from vision.screening import StreakMemory, screened
 
 OPTICS = Optics(pixel_um=PIXEL_UM)
@@ -83,7 +83,8 @@ def test_a_saturated_hole_is_still_sized(film: MadeFilm, look: FilmLook, rows: d
 def test_the_length_of_a_thin_line_is_its_extent(film: MadeFilm, look: FilmLook, rows: dict[str, DefectClass]) -> None:
     crack = Planted(row=128, column=1500, width_px=60, height_px=2, contrast=(-0.35, 0.5, 0.6))
     size = one(film, look, crack, rows["CRK"], 250)
-    assert size.size_um == pytest.approx(1200, rel=0.15)
+    # An ellipse of this shape tapers to nothing at its ends.
+    assert size.size_um == pytest.approx(1200, rel=0.18)
     assert size.column_end - size.column_start == pytest.approx(60, abs=8)
 
 
@@ -93,7 +94,7 @@ def test_a_streak_has_the_width_of_its_groove_and_the_strips_length(
     size = one(film, look, streak(1200, 300), rows["STR"], 260)
     assert (size.row_start, size.row_end) == (0, 256)
     # The line model's streak has banks beside its groove; this one is all groove.
-    assert size.size_um / 1.41 == pytest.approx(300, rel=0.12)
+    assert size.size_um / SIZE_MODEL["STR"][0] == pytest.approx(300, rel=0.12)
     assert size.contrast[2] == pytest.approx(0.25, abs=0.04)
     assert size.contrast[0] == pytest.approx(-0.08, abs=0.03)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -115,3 +116,48 @@ def test_a_short_strip_is_screened_too(film: MadeFilm, gates: Gates) -> None:
     short = film.planes(75, [pinhole(20, 900, 80)])[:, :40]
     found = found_in(np.ascontiguousarray(short), gates)
     assert any(covers(spot, 20, 900) for spot in found.spots)
+
+
+def test_thousands_of_spots_are_all_counted_and_cost_little_more_than_none(film: MadeFilm, gates: Gates) -> None:
+    sound = np.tile(film.planes(76), (1, 4, 1))
+    strip = speckled(sound.copy(), 5_000)
+    found = found_in(strip, gates)
+    # Neighbours nearer than two cells count as one.
+    assert 2_500 < found.found_count <= 5_000
+    assert not found.crowded
+    assert len(found.spots) == 200
+    none_s, many_s = (min(seconds(one, gates) for _ in range(3)) for one in (sound, strip))
+    assert many_s < 3 * none_s + 0.02
+
+
+def test_a_streak_is_not_lost_among_thousands_of_spots_some_of_them_stronger(film: MadeFilm, gates: Gates) -> None:
+    holes = [pinhole(20 + 25 * (k % 9), 100 + 70 * k, 300) for k in range(12)]
+    strip = speckled(film.planes(77, [streak(1200, 300), *holes]), 1_000)
+    found = found_in(strip, gates, most=10)
+    assert found.found_count > 500
+    assert [spot.test for spot in found.spots[:2]] == ["streak", "map"]
+    assert covers(found.spots[0], 128, 1200)
+    assert found.spots[1].strength > found.spots[0].strength
+
+
+def test_streaks_are_found_where_a_strip_is_crowded(film: MadeFilm, gates: Gates) -> None:
+    strip = film.planes(78, [streak(1200, 300)])
+    strip[:, :, 1500:] = np.minimum(strip[:, :, 1500:] * 1.3, 255).astype(np.uint8)
+    found = found_in(strip, gates)
+    assert found.crowded
+    assert any(covers(spot, 128, 1200) for spot in found.spots)
+
+
+def speckled(strip: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """A strip with bright pixels in transmission, evenly spread and in no line along the web."""
+    rows, columns = strip.shape[1:]
+    places = (np.arange(count)[:, None] * (0.7548776662, 0.5698402910) % 1 * (rows, columns)).astype(int)
+    strip[2, places[:, 0], places[:, 1]] += 45
+    return strip
+
+
+def seconds(strip: NDArray[np.uint8], gates: Gates) -> float:
+    """CPU time of screening a strip."""
+    began = time.thread_time()
+    found_in(strip, gates)
+    return time.thread_time() - began

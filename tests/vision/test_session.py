@@ -28,6 +28,7 @@ from line.bundle import (
 from line.errors import BundleError, ProviderError
 from models.bundle_writer import BundleDraft, write_bundle
 from vision import session as session_module
+from vision.parallel import Crew
 from vision.session import ModelSession, golden_difference, open_onnx, verify_golden
 
 
@@ -181,3 +182,17 @@ def reseal(folder: Path) -> None:
 def open_digests(manifest: str) -> dict[str, str]:
     files: dict[str, str] = json.loads(manifest)["files"]
     return files
+
+
+def test_many_images_on_several_cores_are_answered_in_their_order_and_to_the_last_bit(bundle: Bundle) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (53, 1, 3, 4), dtype=np.uint8)
+    with Crew(3) as crew, ModelSession(bundle, "cpu") as alone, ModelSession(bundle, "cpu", crew=crew) as shared:
+        np.testing.assert_array_equal(shared.run(images)["double"], 2.0 * images)
+        np.testing.assert_array_equal(shared.run(images)["double"], alone.run(images)["double"])
+
+
+def test_a_session_may_be_asked_from_more_threads_than_it_has_cores(bundle: Bundle) -> None:
+    images = [np.full((1, 1, 3, 4), number, np.uint8) for number in range(40)]
+    with Crew(2) as crew, Crew(6) as asking, ModelSession(bundle, "cpu", crew=crew) as session:
+        for number, answer in enumerate(asking.each(session.run, images)):
+            assert np.all(answer["double"] == 2.0 * number)

@@ -25,8 +25,9 @@ from tests.vision.made_film import (
     streak,
 )
 from vision.candidates import Classifier
+from vision.parallel import Crew
 from vision.session import ModelSession
-from vision.strips import StripInspector, StripResult
+from vision.strips import MOST_PICTURES, StripInspector, StripResult
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +188,51 @@ def test_more_candidates_than_the_cap_are_said_to_be_over_capacity(
     assert result.strip.state == "over_capacity"
     assert result.strip.candidates_count >= 12
     assert len(result.defects) == 5
+
+
+def test_a_streak_goes_on_through_a_strip_of_thousands_of_spots(
+    line: LineModel, camera: Camera, classifier: Classifier, film: MadeFilm, good_strips: Strips
+) -> None:
+    inspector = StripInspector(line, camera, classifier, now_ns=lambda: 0, most_candidates=10)
+    play(inspector, film, {}, 8, good_strips)
+    results = []
+    for number in range(8, 11):
+        strip = film.planes(800 + number, [streak(1200, 300, 2.0)])
+        if number == 9:
+            places = (np.arange(1_000)[:, None] * (0.7548776662, 0.5698402910) % 1 * strip.shape[1:]).astype(int)
+            strip[2, places[:, 0], places[:, 1]] += 45
+        results += inspector.inspect(film.header(number), strip)
+    assert [result.strip.state for result in results] == ["inspected", "over_capacity", "inspected"]
+    assert results[1].strip.candidates_count > 500
+    defects = [defect for result in results for defect in result.defects]
+    streaks = [defect for defect in defects if defect.md_end_um - defect.md_start_um >= 5120]
+    assert [defect.revision for defect in streaks] == [1, 2, 3]
+    assert len({defect.defect for defect in streaks}) == 1
+
+
+def test_a_burst_of_defects_has_pictures_of_the_strongest_only(
+    inspector: StripInspector, film: MadeFilm, good_strips: Strips
+) -> None:
+    holes = [pinhole(20 + 40 * (k % 6), 200 + 70 * k, 100) for k in range(MOST_PICTURES + 8)]
+    result = play(inspector, film, {9: holes}, 10, good_strips)[9]
+    assert len(result.defects) == len(holes)
+    assert sum(bool(defect.image) for defect in result.defects) == MOST_PICTURES
+
+
+def test_how_many_threads_share_a_strip_changes_nothing(
+    line: LineModel, camera: Camera, bundle_folder: Path, film: MadeFilm, good_strips: Strips
+) -> None:
+    planted = {9: [pinhole(30 + 8 * k, 300 + 100 * k, 80) for k in range(20)], 10: [streak(800, 300)]}
+    runs = []
+    for threads in (1, 2, 3):
+        with (
+            Crew(threads) as crew,
+            ModelSession(open_bundle(bundle_folder, task="film-candidates"), "cpu", crew=crew) as session,
+        ):
+            inspector = StripInspector(line, camera, Classifier(session), now_ns=lambda: 0, crew=crew)
+            runs.append(play(inspector, film, planted, 12, good_strips))
+    assert len(runs[0][9].defects) == 20
+    assert runs[0] == runs[1] == runs[2]
 
 
 def test_a_lamp_that_fails_is_never_passed_as_inspected(

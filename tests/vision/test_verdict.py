@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from line.model import LineModel, load_line
-from vision.verdict import Finding, Judge, Judgement, depth_fraction, thickness_change_fraction, worse
+from vision.depth import Depth
+from vision.verdict import Finding, Judge, Judgement, rules_version, worse
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +44,14 @@ def finding(
     )
 
 
+def streak_of(depth: Depth) -> Finding:
+    return replace(finding("STR", 300, tx=0.9), depth=depth)
+
+
 def test_a_pinhole_above_its_limit_is_rejected_in_words(judge: Judge) -> None:
     answer = judge.judged(finding("PIN", 45))
     assert (answer.verdict, answer.severity) == ("reject", "A")
-    assert answer.reason == "pinhole of 45 ± 2 µm: at most 30 µm"
+    assert answer.reason == f"pinhole of 45 ± 2 µm: at most 30 µm (rules {judge.version})"
 
 
 def test_a_size_below_its_limit_by_less_than_its_uncertainty_is_for_review(judge: Judge) -> None:
@@ -125,16 +134,25 @@ def test_what_passes_is_of_the_least_severity(judge: Judge) -> None:
     assert judge.judged(finding("BUB", 80)).severity == "C"
 
 
-def test_the_depth_scale_is_that_of_the_line_model(line: LineModel) -> None:
-    assert depth_fraction(line.defect("STR"), 0.25) == pytest.approx(0.10)
-    assert depth_fraction(line.defect("SCR"), 0.40) == pytest.approx(0.30)
-    assert depth_fraction(line.defect("PIN"), 2.5) is None
+def test_a_measured_depth_counts_rather_than_the_contrast(judge: Judge) -> None:
+    shallow = streak_of(Depth(fraction=0.05, uncertainty_fraction=0.02))
+    unsure = streak_of(Depth(fraction=0.09, uncertainty_fraction=0.03))
+    deep = streak_of(Depth(fraction=0.14, uncertainty_fraction=0.03))
+    answers = [judge.judged(row) for row in (shallow, unsure, deep)]
+    assert [row.verdict for row in answers] == ["pass", "review", "reject"]
+    assert "14% ± 3% of the thickness deep, at most 10%" in answers[2].reason
 
 
-def test_a_hole_is_film_without_thickness(line: LineModel) -> None:
-    rows = {row.code: row for row in line.defects}
-    assert thickness_change_fraction(2.5, rows) == pytest.approx(-1.0)
-    assert thickness_change_fraction(0.0, rows) == 0.0
+def test_the_version_of_the_rules_changes_with_a_limit_and_with_nothing_else(line: LineModel) -> None:
+    assert re.fullmatch("[0-9a-f]{8}", rules_version(line))
+    renamed = msgspec.structs.replace(line, title="another name")
+    assert rules_version(renamed) == rules_version(line)
+    first = line.defects[0]
+    tighter = msgspec.structs.replace(
+        first, accept=(msgspec.structs.replace(first.accept[0], above_um=29), *first.accept[1:])
+    )
+    changed = msgspec.structs.replace(line, defects=(tighter, *line.defects[1:]))
+    assert rules_version(changed) != rules_version(line)
 
 
 def test_the_graver_judgement_is_the_worse() -> None:

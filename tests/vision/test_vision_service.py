@@ -79,9 +79,12 @@ def strips_of(events: list[AnyEvent]) -> list[StripInspected]:
     return [event for event in events if isinstance(event, StripInspected)]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 async def test_frames_become_durable_results_and_are_removed(
-    vision_site: Site, film: MadeFilm, good_strips: Strips
+    vision_site: Site, film: MadeFilm, good_strips: Strips, threads: int
 ) -> None:
+    settings = msgspec.structs.replace(vision_site.vision, threads=threads)
+    vision_site = msgspec.structs.replace(vision_site, vision=settings)
     folder = spool_folder(vision_site, "fins-1")
     writer = SpoolWriter(folder)
     planted = {8: [pinhole(100, 1500, 100), streak(900, 300)], 9: [streak(900, 300)]}

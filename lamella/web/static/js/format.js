@@ -23,6 +23,21 @@ export const micrometres = (um) => withUnit(number(um), "µm");
 export const percent = (fraction, digits = 1) =>
   withUnit(number(fraction === null || fraction === undefined ? null : 100 * fraction, digits), "%");
 
+/** Per cent with its sign, from a fraction. @param {number | null} fraction */
+export const signedPercent = (fraction, digits = 1) => `${fraction > 0 ? "+" : ""}${percent(fraction, digits)}`.replace("-", "−");
+
+const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+const LEAST_CHANCE = 1e-12;
+
+/** A small probability, `2·10⁻⁵`. @param {number | null | undefined} p */
+export function chance(p) {
+  if (p === null || p === undefined) return NONE;
+  if (p >= 0.001) return number(p, 3);
+  const [, digit, power] = /^(\d)e(-\d+)$/.exec(Math.max(p, LEAST_CHANCE).toExponential(0));
+  const small = `${digit}·10${[...power].map((each) => SUPERSCRIPTS[each]).join("")}`;
+  return p < LEAST_CHANCE ? `< ${small}` : small;
+}
+
 /** Wall seconds, coarse when long. @param {number | null} seconds */
 export function age(seconds) {
   if (seconds === null || seconds === undefined) return NONE;

@@ -1,7 +1,7 @@
 // How a snapshot and the deltas after it become a channel's value. Pure.
 
 /** Lists whose items have an identity, and the field that is it. */
-const IDENTITY = { stations: "code", defects: "defect", events: "id", rolls: "roll", cells: "unit" };
+const IDENTITY = { stations: "code", defects: "defect", events: "id", rolls: "roll", cells: "unit", profiles: "id" };
 /** Lists that keep only their latest items. */
 const KEPT = { events: 200 };
 

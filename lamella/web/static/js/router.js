@@ -1,6 +1,8 @@
 // The address is the state: a link in a chat shows the same roll, window and defect.
 import { signal } from "./dom.js";
 
+const AROUND_UM = 500_000;
+
 /** @returns {{page: string, id: string, query: URLSearchParams}} */
 function here() {
   const [, page = "", ...rest] = location.pathname.split("/");
@@ -32,6 +34,9 @@ export function setQuery(parts) {
 }
 
 export const rollAddress = (roll, parts = {}) => address("rolls", roll, parts);
+/** A stretch of a roll with room on either side. @param {string} roll @param {number} from_um @param {number} to_um */
+export const stretchAddress = (roll, from_um, to_um, parts = {}) =>
+  rollAddress(roll, { from: (Math.max(0, from_um - AROUND_UM) / 1e6).toFixed(3), to: ((to_um + AROUND_UM) / 1e6).toFixed(3), ...parts });
 export const cellAddress = (unit) => address("cells", unit, {});
 
 function address(page, id, parts) {

@@ -8,7 +8,7 @@ import { Alarm, Glyph } from "../parts/glyphs.js";
 import { Reasons } from "../parts/reasons.js";
 import { TopView } from "../parts/top_view.js";
 import { rollAddress } from "../router.js";
-import { names, stationName } from "../store.js";
+import { defectTitle, names, stationName } from "../store.js";
 
 /** Sideways shifts are drawn this many times larger than they are. */
 const EXAGGERATION = 20;
@@ -30,6 +30,7 @@ export function CellPage({ unit }) {
         <span><b>${number(defects.length)}</b> ${t("roll.defects", { count: defects.length })}</span>
       </div>
     </div>
+    <${Unseen} classes=${cell.classes_uninspected} />
     <div class="cell-page">
       <${Panel} title=${t("cell.layers")} testid="layers" className="layers">
         <${Layers} layers=${cell.layers} />
@@ -41,6 +42,20 @@ export function CellPage({ unit }) {
         <${Steps} steps=${cell.steps} />
       </div>
     </div>`;
+}
+
+/** Classes of defects that no camera could have seen: not absent, unknown. */
+function Unseen({ classes }) {
+  if (!classes.length) return null;
+  const stages = new Map();
+  for (const text of classes) {
+    const [code, stage] = text.split(" by ");
+    stages.set(code, [...(stages.get(code) ?? []), ...(stage ? [t(`stage.${stage}`)] : [])]);
+  }
+  const said = [...stages].map(([code, by]) =>
+    by.length ? t("unseen.by_stage", { kind: defectTitle(code), stages: by.join(", ") }) : defectTitle(code));
+  return html`
+    <p class="unseen" data-testid="unseen"><${Glyph} name="unknown" /><span><b>${t("unseen.title")}</b> ${said.join("; ")}. <span class="muted">${t("unseen.explained")}</span></span></p>`;
 }
 
 function Layers({ layers }) {

@@ -1,10 +1,12 @@
 // The line at a glance: what every station does, what is abnormal, the roll under way, what will come of it.
 import { html, useMemo } from "../dom.js";
-import { clock, metres, number, percent, pace } from "../format.js";
+import { clock, metres, minute, number, percent, pace } from "../format.js";
 import { useChannel } from "../hooks.js";
 import { has, t } from "../i18n.js";
 import { beat } from "../live.js";
+import { Abnormal } from "../parts/abnormal.js";
 import { Empty, Interval, Panel, barStart, forecastCells, waiting } from "../parts/common.js";
+import { cameraPriority, cameraSentence } from "../parts/film_words.js";
 import { Alarm, Glyph, stateGlyph, statePriority } from "../parts/glyphs.js";
 import { RollMap } from "../parts/roll_map.js";
 import { DefectTable } from "../roll/defects.js";
@@ -23,7 +25,7 @@ export function LinePage() {
   const word = waiting(line);
   if (word) return word;
   return html`
-    <${Flow} stations=${line.stations} />
+    <${Flow} stations=${line.stations} cameras=${line.cameras} />
     <div class="line-middle">
       <${CurrentRoll} line=${line} />
       <${Forecast} line=${line} />
@@ -35,7 +37,8 @@ export function LinePage() {
     </div>`;
 }
 
-function Flow({ stations }) {
+function Flow({ stations, cameras }) {
+  const unwell = new Map(cameras.filter((row) => cameraPriority(row.state)).map((row) => [row.station, row]));
   const known = new Map(stations.map((row) => [row.code, row]));
   const named = new Set(GROUPS.flat().flatMap(([, codes]) => codes));
   const others = stations.filter((row) => !named.has(row.code)).map((row) => row.code);
@@ -48,18 +51,18 @@ function Flow({ stations }) {
           ${groups.map(([name, codes]) => html`
             <div class="flow-group" style=${{ flexGrow: codes.length }}>
               <h2>${t(`flow.${name}`)}</h2>
-              <ol>${codes.filter((code) => known.has(code)).map((code) => html`<${Tile} station=${known.get(code)} key=${code} />`)}</ol>
+              <ol>${codes.filter((code) => known.has(code)).map((code) => html`<${Tile} station=${known.get(code)} camera=${unwell.get(code)} key=${code} />`)}</ol>
             </div>`)}
         </div>`)}
     </section>`;
 }
 
-function Tile({ station }) {
+function Tile({ station, camera }) {
   const { state } = station;
   const priority = statePriority(state?.state);
   const flags = [state?.blocked && t("state.blocked"), state?.starved && t("state.starved")].filter(Boolean);
   const counts = t("tile.counts", { here: number(station.units_count), done: number(state?.processed_count) });
-  const hint = [station.title, state?.stop_reason, ...station.abnormal_tags].filter(Boolean).join(" · ");
+  const hint = [station.title, state?.stop_reason, ...station.abnormal_tags, camera && `${camera.camera}: ${cameraSentence(camera)}`].filter(Boolean).join(" · ");
   return html`
     <li class=${priority ? `tile abnormal p${priority}` : "tile"} title=${hint} data-testid=${`station-${station.code}`}>
       <div class="row spread"><span class="code">${station.code}</span><b class="cut">${stationName(station.code)}</b></div>
@@ -67,6 +70,7 @@ function Tile({ station }) {
       <div class="counts small muted cut">
         ${station.abnormal_tags.length > 0
           ? html`<${Alarm} priority=${2}>${tagsOff(station.abnormal_tags)}<//>`
+          : camera ? html`<${Alarm} priority=${cameraPriority(camera.state)}>${camera.camera}<//>`
           : flags.length > 0 ? flags.join(", ")
           : html`<span role="img" title=${counts} aria-label=${counts}>${number(station.units_count)} / ${number(state?.processed_count)}</span>`}
       </div>
@@ -127,26 +131,6 @@ function Forecast({ line }) {
     <//>`;
 }
 
-function Abnormal({ line }) {
-  const rows = line.stations.flatMap((station) => {
-    const priority = statePriority(station.state?.state);
-    const found = station.abnormal_tags.map((tag) => ({ station, priority: 2, text: t("abnormal.tag", { tag: withoutStation(tag) }) }));
-    if (priority) {
-      const reason = station.state.stop_reason ? `: ${station.state.stop_reason}` : "";
-      found.push({ station, priority, text: `${station.state.state.toUpperCase()}${reason}` });
-    }
-    return found;
-  });
-  rows.sort((a, b) => a.priority - b.priority);
-  return html`
-    <${Panel} title=${t("abnormal.title")} testid="abnormal" className="scroll">
-      ${rows.length
-        ? html`<ul class="plain">${rows.map((row) => html`
-            <li><${Alarm} priority=${row.priority}>${row.station.code}<//> <span>${stationName(row.station.code)} ${row.text}</span></li>`)}</ul>`
-        : html`<${Empty}>${t("abnormal.none")}<//>`}
-    <//>`;
-}
-
 function Happened() {
   const events = useChannel("events")?.events ?? [];
   const latest = together([...events].slice(-120).reverse()).slice(0, 40);
@@ -174,11 +158,9 @@ function together(events) {
 function Sentence({ event }) {
   const values = { ...event.with };
   if (values.station) values.name = stationName(values.station);
-  if (event.what === "killer") {
-    values.kind = defectTitle(values.kind);
-    values.md_m = number(values.md_m, 2);
-    values.size_um = number(values.size_um);
-  }
+  if (values.kind) values.kind = defectTitle(values.kind);
+  if (values.md_m !== undefined) values.md_m = number(values.md_m, 2);
+  if (values.size_um !== undefined) values.size_um = number(values.size_um);
   if (values.length_m !== undefined) values.length_m = number(values.length_m, 1);
   const key = `event.${event.what}`;
   const text = has(key) ? t(key, values) : event.what;
@@ -195,11 +177,25 @@ function Services({ line }) {
           ${line.links.map((row) => html`
             <tr title=${row.detail}><td>${t("services.link", { link: row.link })}</td><td><${State} state=${row.state} normal="up" /></td>
               <td class="muted small">${t("services.live", { live: number(row.live_count), wanted: number(row.wanted_count) })}</td></tr>`)}
+          ${line.cameras.map((row) => html`
+            <tr title=${row.reason}><td>${t("services.camera", { camera: row.camera })}</td><td><${CameraState} state=${row.state} /></td><td class="muted small">${validity(row)}</td></tr>`)}
           <tr><td>${t("services.twin_lag")}</td><td>${number(line.fresh.lag_ms)} ms</td><td class="muted small">${t("services.folded", { count: number(line.fresh.revision) })}</td></tr>
-          ${beat.value?.speed && html`<tr><td>${t("services.pace")}</td><td>${pace(beat.value.speed)}</td><td class="muted small">${t("services.pace_explained")}</td></tr>`}
+          ${beat.value?.speed > 0 && html`<tr><td>${t("services.pace")}</td><td>${pace(beat.value.speed)}</td><td class="muted small">${t("services.pace_explained")}</td></tr>`}
         </tbody>
       </table>
     <//>`;
+}
+
+function CameraState({ state }) {
+  const priority = cameraPriority(state);
+  const word = t(`camera_state.${state}`);
+  return priority ? html`<${Alarm} priority=${priority}>${word}<//>` : html`<${Glyph} name="dot" /> ${word}`;
+}
+
+/** The calibration in force and until when. */
+function validity(camera) {
+  if (!camera.calibration) return t("services.not_calibrated");
+  return camera.valid_until ? t("services.calibrated_until", { calibration: camera.calibration, until: minute(camera.valid_until) }) : camera.calibration;
 }
 
 const State = ({ state, normal }) =>

@@ -7,6 +7,9 @@ import { Panel, waiting } from "../parts/common.js";
 import { DefectCard } from "../parts/defect_card.js";
 import { DefectRows } from "../parts/defect_rows.js";
 import { Glyph } from "../parts/glyphs.js";
+import { MassMap } from "../parts/mass_map.js";
+import { PatternRows } from "../parts/pattern_rows.js";
+import { ProfilePanel, inOrder, profileAt } from "../parts/profile_panel.js";
 import { RollMap } from "../parts/roll_map.js";
 import { RollOverview } from "../parts/roll_overview.js";
 import { DefectTable } from "../roll/defects.js";
@@ -14,7 +17,7 @@ import { fitted, inside, panned, showing, zoomed } from "../roll/view.js";
 import { route, setQuery } from "../router.js";
 
 /** Height of the map: what the screen has left when the table keeps a few rows. */
-const mapHeight = () => Math.round(Math.min(560, Math.max(260, innerHeight - 490)));
+const mapHeight = () => Math.round(Math.min(560, Math.max(260, innerHeight - 540)));
 
 /** The window in the address, in metres, or null for the whole roll. */
 function addressed() {
@@ -31,6 +34,8 @@ export function RollPage({ roll: name }) {
   const line = useChannel("line");
   const [wanted, setWanted] = useState(addressed);
   const selected = route.value.query.get("defect");
+  const pattern = route.value.query.get("pattern");
+  const profile_m = route.value.query.get("profile");
   const table = useMemo(() => new DefectTable(roll?.defects ?? []), [roll?.defects]);
   const length_um = roll?.length_um ?? 0;
   const view = useMemo(() => inside(wanted ?? fitted(length_um), length_um), [wanted, length_um]);
@@ -50,6 +55,15 @@ export function RollPage({ roll: name }) {
     [length_um],
   );
   const select = useCallback((defect) => setQuery({ defect }), []);
+  const toPattern = useCallback(
+    (row) => {
+      setQuery({ pattern: row.pattern });
+      const margin_um = Math.max(150_000, (row.md_end_um - row.md_start_um) / 10);
+      look({ from: row.md_start_um - margin_um, to: row.md_end_um + margin_um });
+    },
+    [look],
+  );
+  const toProfile = useCallback((row) => setQuery({ profile: row && (row.md_start_um / 1e6).toFixed(3) }), []);
   const toKiller = useCallback(
     (way) => {
       const here = table.rows.find((row) => row.defect === selected)?.md_start_um ?? (way > 0 ? view.from - 1 : view.to);
@@ -62,12 +76,14 @@ export function RollPage({ roll: name }) {
   );
 
   useEffect(() => {
+    // Before the roll is known its window is not either, and the address must keep what it asks for.
+    if (!length_um) return undefined;
     const later = setTimeout(() => {
       const [from, to] = wanted ? [view.from, view.to].map((um) => (um / 1e6).toFixed(3)) : [null, null];
       setQuery({ from, to });
     }, 150);
     return () => clearTimeout(later);
-  }, [wanted]);
+  }, [wanted, length_um > 0]);
 
   useEffect(() => {
     window.__ui.page = { roll: name, view, selected, defects_count: table.rows.length };
@@ -84,7 +100,7 @@ export function RollPage({ roll: name }) {
       Home: () => look(null),
       n: () => toKiller(1),
       p: () => toKiller(-1),
-      Escape: () => select(null),
+      Escape: () => setQuery({ defect: null, pattern: null }),
     };
     const press = (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea")) return;
@@ -95,10 +111,12 @@ export function RollPage({ roll: name }) {
     };
     document.addEventListener("keydown", press);
     return () => document.removeEventListener("keydown", press);
-  }, [look, toKiller, select]);
+  }, [look, toKiller]);
 
+  const profiles = useMemo(() => inOrder(roll?.profiles ?? []), [roll?.profiles]);
   const word = waiting(roll);
   if (word) return word;
+  const measured = profileAt(roll, profiles, profile_m);
   const seen = table.within(view.from, view.to);
   const chosen = table.rows.find((row) => row.defect === selected) ?? null;
   return html`
@@ -125,14 +143,20 @@ export function RollPage({ roll: name }) {
             <span class="muted small" data-testid="window">${metres(view.from)} – ${metres(view.to)}</span>
           </div>
           <${RollOverview} roll=${roll} table=${table} view=${view} onView=${look} />
-          <${RollMap} roll=${roll} table=${table} view=${view} height=${mapHeight()} selected=${selected} onView=${look} onSelect=${select} />
+          <${RollMap} roll=${roll} table=${table} view=${view} height=${mapHeight()} selected=${selected} pattern=${pattern} profile=${measured?.profile ?? null} onView=${look} onSelect=${select} />
+          ${measured && html`<${MassMap} roll=${roll} profiles=${measured.all} view=${view} chosen=${measured.profile} onProfile=${toProfile} />`}
           <${Key} />
         </section>
+        ${roll.patterns.length > 0 && html`
+          <${Panel} title=${t("patterns.title", { count: number(roll.patterns.length) })} testid="patterns">
+            <${PatternRows} patterns=${roll.patterns} selected=${pattern} onSelect=${toPattern} />
+          <//>`}
         <${Panel} title=${t("defects.title", { count: number(seen.length), shown: number(Math.min(200, seen.length)) })} testid="defects-in-view">
           <${DefectRows} table=${table} seen=${seen} selected=${selected} onSelect=${select} />
         <//>
       </div>
       <${DefectCard} id=${selected} known=${chosen} />
+      <${ProfilePanel} measured=${measured} onProfile=${toProfile} />
     </div>`;
 }
 
@@ -142,5 +166,6 @@ const Key = () => html`
     <span><${Glyph} name="hollow" />${t("key.mark")}</span>
     <span><${Glyph} name="dot" />${t("key.pass")}</span>
     <span><i class="hatched-box"></i>${t("key.uninspected")}</span>
+    <span><i class="framed-box"></i>${t("key.pattern")}</span>
     <span>${t("key.keys")}</span>
   </div>`;

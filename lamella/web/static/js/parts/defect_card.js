@@ -30,11 +30,14 @@ export function DefectCard({ id, known }) {
         <dt>${t("card.reason")}</dt><dd data-testid="card-reason">${defect.reason || "–"}</dd>
         <dt>${t("card.place")}</dt><dd data-testid="card-place">MD ${metres(defect.md_start_um, 3)}${long(defect)}, CD ${millimetres((defect.cd_start_um + defect.cd_end_um) / 2)} ± ${millimetres(defect.position_uncertainty_um, 2)}, ${defect.lane ? t("roll.lane", { lane: defect.lane }) : t("roll.no_lane")}</dd>
         <dt>${t("card.size")}</dt><dd data-testid="card-size"><b>${micrometres(defect.size_um)} ± ${micrometres(defect.size_uncertainty_um)}</b> <span class="muted small">${t("card.k2")}</span></dd>
+        <dt>${t("card.extent")}</dt><dd data-testid="card-extent">${extent(defect)}</dd>
+        <dt>${t("card.depth")}</dt><dd data-testid="card-depth">${depth(defect)}</dd>
         <dt>${t("card.score")}</dt><dd>${percent(defect.score, 0)}</dd>
         <dt>${t("card.contrast")}</dt><dd>${["bf", "df", "tx"].map((each) => `${t(`channel.${each}`)} ${signed(defect[`contrast_${each}`])}`).join(", ")}</dd>
         <dt>${t("card.severity")}</dt><dd>${defect.severity} <span class="muted small">${t(`severity.${defect.severity}`)}</span></dd>
         <dt>${t("card.seen")}</dt><dd>${defect.camera}, ${day(defect.at)} ${clock(defect.at)} UTC</dd>
         <dt>${t("card.method")}</dt><dd>${t(`method.${defect.method}`)}</dd>
+        <dt>${t("card.calibration")}</dt><dd data-testid="card-calibration">${defect.calibration || html`<span class="muted">${t("card.no_calibration")}</span>`}</dd>
         <dt>${t("card.model")}</dt><dd data-testid="card-model">${defect.model.name}@v${defect.model.version} <span class="mono muted" title=${defect.model.digest}>${defect.model.digest.slice(0, 12)}</span></dd>
       </dl>
       <h2 class="units-title">${t("card.cells")}</h2>
@@ -44,6 +47,18 @@ export function DefectCard({ id, known }) {
 
 const signed = (value) => `${value > 0 ? "+" : ""}${number(value, 2)}`;
 const long = (defect) => (defect.md_end_um - defect.md_start_um > 20_000 ? ` – ${metres(defect.md_end_um, 3)}` : "");
+
+/** Length by width; a defect that was never measured so says so. */
+const extent = (defect) =>
+  defect.length_um > 0
+    ? `${defect.length_um < 10_000 ? micrometres(defect.length_um) : millimetres(defect.length_um)} × ${micrometres(defect.width_um)}`
+    : html`<span class="muted">${t("card.not_measured")}</span>`;
+
+const depth = (defect) => {
+  if (defect.depth_fraction === null) return html`<span class="muted">${t("card.not_measured")}</span>`;
+  const uncertainty = defect.depth_uncertainty_fraction === null ? "" : ` ± ${percent(defect.depth_uncertainty_fraction, 0)}`;
+  return html`${percent(defect.depth_fraction, 0)}${uncertainty} <span class="muted small">${t("card.of_thickness")}</span>`;
+};
 
 function Picture({ defect }) {
   const [failed, setFailed] = useState(false);

@@ -16,6 +16,10 @@ const PATHS = {
   warn: "M8 1 15.5 15H.5zM7 6v4.5h2V6zm0 5.7v1.8h2v-1.8z",
   hollow: "M2 2h12v12H2zM4.2 4.2v7.6h7.6V4.2z",
   dot: "M8 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8",
+  disc: "M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1",
+  cluster: "M3 2a2 2 0 1 0 0 4 2 2 0 0 0 0-4m9 1a2 2 0 1 0 0 4 2 2 0 0 0 0-4M6 9a2 2 0 1 0 0 4 2 2 0 0 0 0-4m7 2a1.6 1.6 0 1 0 0 3.2 1.6 1.6 0 0 0 0-3.2",
+  repeat: "M1 3h2v10H1zM5.6 3h2v10h-2zM10.2 3h2v10h-2zM14 7h2v2h-2z",
+  rate: "M1 12h3v3H1zM6.5 8h3v7h-3zM12 1h3v14h-3z",
   link: "M1 9.5h3v5H1zM6.5 6h3v8.5h-3zM12 1.5h3v13h-3z",
 };
 
@@ -36,9 +40,11 @@ const ABNORMAL = { Aborted: 1, Aborting: 1, Held: 2, Holding: 2, Stopped: 2, Sto
 /** Priority of a PackML state as an alarm; 0 is none. @param {string | undefined} state */
 export const statePriority = (state) => ABNORMAL[state] ?? 0;
 
-/** @param {{priority: 1 | 2, children: any}} props */
+const SHAPES = { 1: "square", 2: "diamond", 3: "disc" };
+
+/** @param {{priority: 1 | 2 | 3, children: any}} props */
 export const Alarm = ({ priority, children }) =>
-  html`<span class=${`alarm p${priority}`}><${Glyph} name=${priority === 1 ? "square" : "diamond"} /><span class="cut">${priority} ${children}</span></span>`;
+  html`<span class=${`alarm p${priority}`}><${Glyph} name=${SHAPES[priority]} /><span class="cut">${priority} ${children}</span></span>`;
 
 const VERDICTS = { reject: "diamond", mark: "hollow", review: "hollow", pass: "dot", uninspected: "unknown" };
 

@@ -4,18 +4,19 @@ import { metres } from "../format.js";
 import { t } from "../i18n.js";
 import { DefectTable } from "../roll/defects.js";
 import { drawGround } from "../roll/ground.js";
+import { drawPatterns } from "../roll/patterns.js";
 import { drawDefects, nearest, pixel } from "../roll/raster.js";
 import { mdOf, panned, xOf, yOf, zoomed } from "../roll/view.js";
 import { colour, theme } from "../store.js";
 
 const REACH_PX = 9;
-const NAMES = ["film", "film-line", "sunken", "hatch", "edge", "mark", "muted", "ink", "panel", "p1"];
+const NAMES = ["film", "film-line", "sunken", "hatch", "edge", "mark", "muted", "ink", "panel", "p1", "series"];
 
 /**
  * @param {{roll: object, table: DefectTable, view: import("../roll/view.js").View, height: number, compact?: boolean,
- *   selected?: string | null, onView?: (change: object | ((now: object) => object)) => void, onSelect?: (defect: string | null) => void}} props
+ *   selected?: string | null, pattern?: string | null, profile?: object | null, onView?: (change: object | ((now: object) => object)) => void, onSelect?: (defect: string | null) => void}} props
  */
-export function RollMap({ roll, table, view, height, compact = false, selected = null, onView, onSelect }) {
+export function RollMap({ roll, table, view, height, compact = false, selected = null, pattern = null, profile = null, onView, onSelect }) {
   const box = useRef(null);
   const ground = useRef(null);
   const points = useRef(null);
@@ -62,9 +63,17 @@ export function RollMap({ roll, table, view, height, compact = false, selected =
       dot: pixel(colour("dot")), mark: pixel(colour("mark")), killer: pixel(colour("p1")), outline: pixel(colour("outline")),
     });
     above.setTransform(scale, 0, 0, scale, 0, 0);
+    drawPatterns(above, roll.patterns, view, plot, roll.width_um, colours, { compact, selected: pattern });
+    if (profile) underlined(above, profile, view, plot, colours);
+    const chosenPattern = roll.patterns.find((row) => row.pattern === pattern);
+    // A cluster has its frame; rings about so near things would hide them.
+    const members = new Set(chosenPattern?.form === "cluster" ? [] : chosenPattern?.defects);
+    for (const index of members.size ? seen : []) {
+      if (members.has(table.rows[index].defect)) ringed(above, table.rows[index], view, plot, roll.width_um, 8);
+    }
     const chosen = table.rows.find((row) => row.defect === selected);
-    if (chosen) ringed(above, chosen, view, plot, roll.width_um);
-  }, [roll, table, view, width, height, selected, theme.value]);
+    if (chosen) ringed(above, chosen, view, plot, roll.width_um, 12);
+  }, [roll, table, view, width, height, selected, pattern, profile, theme.value]);
 
   // A wheel that zooms must not scroll the page as well, which only a listener that is not passive can say.
   useEffect(() => {
@@ -113,16 +122,25 @@ export function RollMap({ roll, table, view, height, compact = false, selected =
 }
 
 /** A double ring that is seen on any ground. */
-function ringed(context, defect, view, plot, width_um) {
+function ringed(context, defect, view, plot, width_um, radius) {
   const x = xOf(view, plot, (defect.md_start_um + defect.md_end_um) / 2);
   const y = yOf(width_um, plot, (defect.cd_start_um + defect.cd_end_um) / 2);
-  for (const [radius, line, stroke] of [[12, 4, "#000"], [12, 2, "#fff"]]) {
+  for (const [line, stroke] of [[4, "#000"], [2, "#fff"]]) {
     context.beginPath();
     context.arc(x, y, radius, 0, 2 * Math.PI);
     context.lineWidth = line;
     context.strokeStyle = stroke;
     context.stroke();
   }
+}
+
+/** Where the chosen profile was measured: a bar below the film. */
+function underlined(context, profile, view, plot, colours) {
+  const from = Math.max(plot.left, xOf(view, plot, profile.md_start_um));
+  const to = Math.min(plot.left + plot.width, xOf(view, plot, profile.md_end_um));
+  if (to < plot.left || from > plot.left + plot.width) return;
+  context.fillStyle = colours.series;
+  context.fillRect(from, plot.top + plot.height + 1, Math.max(3, to - from), 4);
 }
 
 function sheetsWithKillers(roll, table) {

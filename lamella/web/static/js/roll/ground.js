@@ -1,6 +1,7 @@
 // What lies under the defects: film, lanes, sheets, uninspected stretches, streaks, axes.
 import { metres, millimetres, number } from "../format.js";
 import { t } from "../i18n.js";
+import { whyText } from "../parts/film_words.js";
 import { step, ticks, xOf, yOf } from "./view.js";
 
 const SHEET_PX = 6;
@@ -64,7 +65,8 @@ function hatchedLabel(context, span, view, plot, colours) {
   const from = Math.max(plot.left, xOf(view, plot, span.start_um));
   const to = Math.min(plot.left + plot.width, xOf(view, plot, span.end_um));
   context.font = colours.font_small;
-  const text = span.label && span.label !== t("roll.uninspected_short") ? t("roll.uninspected", { why: span.label }) : "";
+  const why = whyText(span.label);
+  const text = why !== t("roll.uninspected_short") ? t("roll.uninspected", { why }) : "";
   for (const each of [text, t("roll.uninspected_short")]) {
     if (each && context.measureText(each).width + 14 < to - from) {
       label(context, each, (from + to) / 2, plot.top + plot.height / 2, colours);
@@ -188,7 +190,8 @@ function axes(context, roll, view, plot, colours, compact) {
   context.restore();
 }
 
-function label(context, text, x, y, colours) {
+/** A word on a ground of its own. */
+export function label(context, text, x, y, colours) {
   context.font = colours.font_small;
   context.textAlign = "center";
   const width = context.measureText(text).width + 10;

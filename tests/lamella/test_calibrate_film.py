@@ -1,0 +1,204 @@
+"""`lamella calibrate film` as somebody at the camera meets it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lamella.cli import main
+from lamella.exit_codes import FAILURE, GATE_NOT_MET, NOT_FOUND, OK
+from line.calibration import read_calibration
+from line.frames import SpoolWriter, waiting
+from tests.vision.made_target import MadeTarget
+
+WIDTH_PX, LINES = 1400, 256
+Planes = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def made() -> MadeTarget:
+    return MadeTarget(width_px=WIDTH_PX, lines=3 * LINES, squares_across=2, pixel_um=20.02, blur_px=0.7)
+
+
+@pytest.fixture(scope="module")
+def planes(made: MadeTarget) -> Planes:
+    return made.planes()
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder, and a line whose film camera is narrow."""
+    text = (files("line") / "lines" / "assb-20-agc.toml").read_text(encoding="utf-8")
+    (tmp_path / "line.toml").write_text(text.replace("width_px = 15_000", f"width_px = {WIDTH_PX}"), encoding="utf-8")
+    monkeypatch.setenv("LAMELLA_LINE__MODEL", str(tmp_path / "line.toml"))
+    monkeypatch.setenv("LAMELLA_LINE__STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "state"
+
+
+Expose = Callable[..., Path]
+
+
+@pytest.fixture
+def expose(state: Path, made: MadeTarget) -> Expose:
+    """Puts a picture into the camera's spool, strip by strip."""
+
+    def exposed(planes: Planes, *, first: int = 0, left_out: int = -1) -> Path:
+        folder = state / "spool" / "fins-1"
+        spool = SpoolWriter(folder)
+        for number in range(planes.shape[1] // LINES):
+            if number != left_out:
+                strip = planes[:, number * LINES : (number + 1) * LINES]
+                assert spool.write(made.header(first + number), strip)
+        return folder
+
+    return exposed
+
+
+def test_the_target_in_the_spool_puts_the_camera_in_force(
+    state: Path, expose: Expose, planes: Planes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = expose(planes)
+    assert main(["calibrate", "film", "--person", "ada"]) == OK
+    said = capsys.readouterr().out
+    assert "in force until" in said
+    assert "lp/mm" in said
+    assert len(waiting(folder)) == 3
+    calibration = read_calibration(state, "fins-1")
+    assert calibration is not None
+    assert (calibration.person, calibration.frames_count, calibration.failures) == ("ada", 3, ())
+    assert calibration.pixel_um == pytest.approx(20.02, rel=1e-4)
+    assert (calibration.valid_until_ns - calibration.at_ns) / 3.6e12 == pytest.approx(8)
+
+
+def test_a_camera_outside_its_limits_ends_with_5_and_is_on_record(
+    state: Path, expose: Expose, planes: Planes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expose(planes)
+    assert main(["calibrate", "film", "--white", "BF=150", "--json"]) == GATE_NOT_MET
+    out, err = capsys.readouterr()
+    said = json.loads(out)
+    assert said["passed"] is False
+    assert said["calibration"]["camera"] == "fins-1"
+    assert "does not pass: white BF is 199.8 DN" in err
+    calibration = read_calibration(state, "fins-1")
+    assert calibration is not None and calibration.failures
+
+
+def test_the_reference_tile_renews_what_the_target_has_put_in_force(
+    state: Path, expose: Expose, planes: Planes
+) -> None:
+    expose(planes)
+    assert main(["calibrate", "film"]) == OK
+    before = read_calibration(state, "fins-1")
+    for path in waiting(state / "spool" / "fins-1"):
+        path.unlink()
+    expose(planes, first=40_000)
+    assert main(["calibrate", "film", "--reference-tile", "--person", "bob"]) == OK
+    after = read_calibration(state, "fins-1")
+    assert before is not None and after is not None and after.tile is not None
+    assert after.calibration == before.calibration
+    assert after.in_force_until_ns > before.in_force_until_ns
+    assert after.tile.person == "bob"
+
+
+def test_a_reference_tile_under_a_dimmed_lamp_ends_with_5(state: Path, expose: Expose, planes: Planes) -> None:
+    expose(planes)
+    assert main(["calibrate", "film"]) == OK
+    dimmed = planes.copy()
+    dimmed[0] = np.rint(planes[0] * 0.8).astype(np.uint8)
+    for path in waiting(state / "spool" / "fins-1"):
+        path.unlink()
+    expose(dimmed, first=3)
+    assert main(["calibrate", "film", "--reference-tile"]) == GATE_NOT_MET
+    calibration = read_calibration(state, "fins-1")
+    assert calibration is not None
+    assert {(row.quantity, row.channel) for row in calibration.failures} == {("white", "BF")}
+
+
+def test_a_reference_tile_before_any_calibration_says_what_to_do_first(
+    state: Path, expose: Expose, planes: Planes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expose(planes)
+    assert main(["calibrate", "film", "--reference-tile"]) == NOT_FOUND
+    assert "never calibrated" in capsys.readouterr().err
+
+
+def test_a_target_cut_by_a_lost_strip_is_not_pieced_together(
+    state: Path, expose: Expose, planes: Planes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expose(planes, left_out=1)
+    assert main(["calibrate", "film"]) in {OK, GATE_NOT_MET, FAILURE}
+    calibration = read_calibration(state, "fins-1")
+    assert calibration is None or calibration.frames_count == 1
+
+
+def test_following_says_focus_scale_and_light_frame_by_frame_and_writes_nothing(
+    state: Path, expose: Expose, planes: Planes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = expose(planes[:, LINES : 2 * LINES])
+    assert main(["calibrate", "film", "--follow", "--count", "1", "--discard"]) == OK
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said.count("MTF50 0.2") == 3
+    assert "20.02" in said and "um/px" in said
+    assert said.count("white") == 3
+    assert read_calibration(state, "fins-1") is None
+    assert not waiting(folder)
+
+
+def test_pictures_do_in_place_of_frames(state: Path, planes: Planes, tmp_path: Path) -> None:
+    words = ["calibrate", "film"]
+    for channel, plane in zip(("BF", "DF", "TX"), planes, strict=True):
+        assert cv2.imwrite(str(tmp_path / f"{channel}.png"), plane)
+        words += ["--image", f"{channel}={tmp_path / channel}.png"]
+    assert main(words) == OK
+    calibration = read_calibration(state, "fins-1")
+    assert calibration is not None and not calibration.simulated
+
+
+def test_a_missing_channel_is_named_with_what_is_needed(
+    state: Path, planes: Planes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cv2.imwrite(str(tmp_path / "a.png"), planes[0])
+    assert main(["calibrate", "film", "--image", f"BF={tmp_path / 'a.png'}"]) == FAILURE
+    assert "--image BF=FILE --image DF=FILE --image TX=FILE" in capsys.readouterr().err
+
+
+def test_an_empty_spool_says_where_the_target_should_be(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", "film"]) == NOT_FOUND
+    assert "put the target under fins-1" in capsys.readouterr().err
+
+
+def test_the_drawn_target_is_what_is_looked_for(state: Path, tmp_path: Path) -> None:
+    """Drawn by hand from the file at the camera's pixel, it calibrates the camera."""
+    file = tmp_path / "target.svg"
+    assert main(["calibrate", "film", "--draw-target", str(file)]) == OK
+    root = ElementTree.parse(file).getroot()
+    fine = 4
+    scale = fine * 1000 / 20
+    canvas = np.full((round(16 * scale), WIDTH_PX * fine), 200, np.uint8)
+    for shape in root:
+        value = {name: float(text) for name, text in shape.attrib.items() if name != "transform"}
+        if shape.tag.endswith("circle"):
+            at = round(value["cx"] * scale * 16), round(value["cy"] * scale * 16)
+            cv2.circle(canvas, at, round(value["r"] * scale * 16), 20, -1, cv2.LINE_AA, 4)
+        else:
+            middle = value["x"] + value["width"] / 2, value["y"] + value["height"] / 2
+            box = ((middle[0] * scale, middle[1] * scale), (value["width"] * scale, value["height"] * scale), 5.0)
+            cv2.fillPoly(canvas, [np.rint(cv2.boxPoints(box) * 16).astype(np.int32)], 20, cv2.LINE_AA, 4)
+    seen = cv2.resize(cv2.GaussianBlur(canvas, (0, 0), 0.6 * fine), None, fx=1 / fine, fy=1 / fine,
+                      interpolation=cv2.INTER_AREA)  # fmt: skip
+    assert cv2.imwrite(str(tmp_path / "seen.png"), seen)
+    images = [word for channel in ("BF", "DF", "TX") for word in ("--image", f"{channel}={tmp_path / 'seen.png'}")]
+    assert main(["calibrate", "film", *images, "--white", "DF=200"]) == OK
+    calibration = read_calibration(state, "fins-1")
+    assert calibration is not None
+    assert calibration.pixel_um == pytest.approx(20.0, rel=1e-4)
