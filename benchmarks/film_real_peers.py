@@ -19,8 +19,8 @@ Grey = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 SIDE_PX = 256
-BANK_COUNT = 4000
-OFFERED_PER_IMAGE = 200
+BANK_COUNT = 2000
+OFFERED_PER_IMAGE = 100
 PADIM_CHANNELS = 100
 SMOOTHING_PX = 4.0
 
@@ -62,15 +62,11 @@ def padim(good: Sequence[Grey], seed: int) -> Judge:
     features = _features(("s4", "s8", "s16b"), smooth=False)
     first = features(good[0])
     chosen = np.random.default_rng(seed).permutation(len(first))[:PADIM_CHANNELS]
-    sums = np.zeros((32 * 32, PADIM_CHANNELS))
-    products = np.zeros((32 * 32, PADIM_CHANNELS, PADIM_CHANNELS))
-    for image in good:
-        cells = features(image)[chosen].reshape(PADIM_CHANNELS, -1).T.astype(np.float64)
-        sums += cells
-        products += cells[:, :, None] * cells[:, None, :]
-    mean = sums / len(good)
-    covariance = (products - len(good) * mean[:, :, None] * mean[:, None, :]) / (len(good) - 1)
-    precision = np.linalg.inv(covariance + 0.01 * np.eye(PADIM_CHANNELS))
+    cells = np.stack([features(image)[chosen].reshape(PADIM_CHANNELS, -1).T for image in good], axis=1)
+    mean = cells.mean(axis=1)
+    cells -= mean[:, None]
+    covariance = cells.transpose(0, 2, 1) @ cells / (len(good) - 1)
+    precision = np.linalg.inv(covariance + 0.01 * np.eye(PADIM_CHANNELS, dtype=np.float32))
 
     def judge(image: Grey) -> Judgement:
         away = features(image)[chosen].reshape(PADIM_CHANNELS, -1).T - mean

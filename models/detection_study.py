@@ -41,8 +41,9 @@ _PILOT_TARGETS, _PILOT_SIZES = 40, (0.06, 3.0)
 _TARGET_STRIPS, _TRIES, _CLEAN_STRIPS = 48, 110, 200
 _LAMP_STRIPS = 30
 """After a lamp has jumped, until its light is followed."""
-_NEAR_PX = 4.0
-"""A defect this near to a target still lies on it."""
+_NEAR_UM, _BESIDE_UM = 80.0, 1_300.0
+"""A defect this near to a target, along and across, still lies on it. Places are told on the web, whose wandering
+inspection follows by up to 1.2 mm, rightly or not; targets lie where the camera sees them, farther from each other."""
 _MOST_CANDIDATES = 200
 _ROLL = "study"
 
@@ -237,9 +238,7 @@ class DetectionStudy:
         )  # fmt: skip
 
     def _seen(self, made: Stamp, defects: Sequence[FilmDefect], condition: Condition) -> SeenTarget:
-        # Places are told on the web, whose wandering inspection follows; targets are drawn where the camera sees them.
-        near_px = _NEAR_PX + condition.wander_px
-        on_it = [each for each in defects if _lies_on(each, made, condition.pixel_um, near_px)]
+        on_it = [each for each in defects if _lies_on(each, made, condition.pixel_um)]
         gravest = Judgement(verdict="pass", severity="C", reason="not found")
         for each in on_it:
             gravest = worse(gravest, self._verdict(each))
@@ -318,12 +317,12 @@ def _strips(
         yield line, film.strip(line, near)
 
 
-def _lies_on(defect: FilmDefect, made: Stamp, pixel_um: float, near_px: float) -> bool:
-    """Whether the box of a defect, a little widened, holds a visible part of a target."""
-    top, bottom = (edge / pixel_um - made.top for edge in (defect.md_start_um, defect.md_end_um))
-    left, right = (edge / pixel_um - made.left for edge in (defect.cd_start_um, defect.cd_end_um))
-    if bottom < -near_px or right < -near_px or top > made.contrast.shape[1] + near_px:
+def _lies_on(defect: FilmDefect, made: Stamp, pixel_um: float) -> bool:
+    """Whether the box of a defect, widened, holds a visible part of a target."""
+    top, bottom = (defect.md_start_um - _NEAR_UM) / pixel_um, (defect.md_end_um + _NEAR_UM) / pixel_um
+    left, right = (defect.cd_start_um - _BESIDE_UM) / pixel_um, (defect.cd_end_um + _BESIDE_UM) / pixel_um
+    if bottom < made.top or right < made.left or top > made.bottom or left > made.right:
         return False
-    rows = slice(max(0, math.floor(top - near_px)), max(0, math.ceil(bottom + near_px)))
-    columns = slice(max(0, math.floor(left - near_px)), max(0, math.ceil(right + near_px)))
+    rows = slice(max(0, math.floor(top) - made.top), max(0, math.ceil(bottom) - made.top))
+    columns = slice(max(0, math.floor(left) - made.left), max(0, math.ceil(right) - made.left))
     return bool(visible(made)[rows, columns].any())

@@ -20,7 +20,7 @@ from line.errors import ConfigError
 from models.detection_fit import CONFIDENCE, a90_bound_um, logit_fit
 
 LEAST_TARGETS = 60
-"""Of a class. MIL-HDBK-1823A, section 4.5.2.1.1, for hit/miss data."""
+"""Of a class, for hit/miss data, as MIL-HDBK-1823A asks."""
 DEFAULT_REACH_UM = 300.0
 
 

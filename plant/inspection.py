@@ -62,7 +62,6 @@ def detection_of(site: Site, line: LineModel) -> tuple[ModelRef, Mapping[str, De
     if not folder.is_dir():
         return PUBLISHED, None
     bundle = open_bundle(folder)
-    measured = {code: curve for code, curve in bundle.manifest.detection.items() if curve.measured}
     known = {row.code for row in line.defects} | {"unknown"}
-    curves = {code: curve for code, curve in measured.items() if code in known}
+    curves = {code: curve for code, curve in bundle.standing_detection.items() if code in known}
     return (bundle.ref, curves) if curves else (PUBLISHED, None)

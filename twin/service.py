@@ -292,9 +292,8 @@ def _model_detection(site: Site) -> dict[str, DetectionCurve]:
     for path in (Path(name), site.state_dir / "bundles" / name):
         if (path / MANIFEST_FILE).is_file():
             try:
-                curves = open_bundle(path).manifest.detection
+                return open_bundle(path).standing_detection
             except BundleError as error:
                 log.warning("published detection curves are used: %s", error)
                 return {}
-            return {code: curve for code, curve in curves.items() if curve.measured}
     return {}

@@ -35,9 +35,9 @@ _UNSURE_BELOW = 0.5
 """A class whose probability is lower is not believed, unless the bundle has a threshold `unknown`."""
 _TORN_ABOVE = 0.5
 """Of the likeliest class's probability: a class that reaches it is a rival, unless the bundle has one `rival`."""
-_STREAK_ABOVE = 0.3
-"""Probability of not being clean from which a line that the column test has found is one: waves of the film's edge
-reach less, faint streaks of rendered film 0.4 and more."""
+_STREAK_ABOVE = 0.4
+"""Probability of not being clean from which a line that the column test has found is one: waves of the film's edge and
+lines that good film has reach less, faint streaks of rendered film more."""
 _STREAK_STRONG = 1.5
 """Of the column test's limit, from which a line is one whatever the classifier says."""
 _STREAK_SHARE = 0.2

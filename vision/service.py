@@ -53,8 +53,7 @@ async def serve(site: Site) -> None:
         bundle = await asyncio.to_thread(open_bundle, Path(site.vision.film_model), task="film-candidates")
         with Crew(site.vision.threads) as crew, ModelSession(bundle, site.vision.provider, crew=crew) as session:
             await asyncio.to_thread(verify_golden, session)
-            curves = {code: curve for code, curve in bundle.manifest.detection.items() if curve.measured}
-            feed = PatternFeed(service.line, curves)
+            feed = PatternFeed(service.line, bundle.standing_detection)
             async with film_sources(service) as sources, asyncio.TaskGroup() as group:
                 for camera in film_cameras(service.line):
                     if camera.id not in sources.foreign:

@@ -53,9 +53,9 @@ def test_without_a_stricter_rival_the_likeliest_class_counts(rival: str) -> None
 
 
 def test_a_line_that_its_picture_hardly_shows_is_a_streak_all_the_same() -> None:
-    assert settled(named(CLEAN, 0.6), spot(test="streak"), REJECT_UM).kind == "STR"
+    assert settled(named(CLEAN, 0.55), spot(test="streak"), REJECT_UM).kind == "STR"
     assert settled(named(CLEAN, 0.95), replace(spot(test="streak"), strength=3.0), REJECT_UM).kind == "STR"
-    assert settled(named(CLEAN, 0.6), spot(), REJECT_UM).kind == CLEAN
+    assert settled(named(CLEAN, 0.55), spot(), REJECT_UM).kind == CLEAN
 
 
 def test_a_faint_line_that_its_picture_does_not_show_at_all_is_none() -> None:
