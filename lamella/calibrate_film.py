@@ -116,10 +116,7 @@ def followed(
             continue
         if time.monotonic() - since > quiet_s:
             since = time.monotonic()
-            yield (
-                f"no new strip from {frames.where} for {quiet_s:.0f} s: is the camera triggered, is its spool full "
-                "(--discard empties it), or does the vision service take them?"
-            )
+            yield f"no new strip from {frames.where} for {quiet_s:.0f} s: {frames.silence}"
         time.sleep(_POLL_S)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import math
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
 _HOUR_NS = 3_600_000_000_000
 
 
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", help="of the line model (default: its first film camera)")
     parser.add_argument("--frames", type=Path, metavar="DIR",
@@ -39,12 +48,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--discard", action="store_true",
                         help="with --follow: remove the frames, so that the spool does not fill")  # fmt: skip
     parser.add_argument("--person", default=None, help="who calibrates (default: the user's name)")
-    parser.add_argument("--shift-hours", type=float, default=8.0, help="until the reference tile is due (default: 8)")
-    parser.add_argument("--valid-days", type=float, default=90.0, help="until the target is due again (default: 90)")
-    parser.add_argument("--pitch-um", type=float, default=2_000.0, help="of the target's marks (default: 2000)")
-    parser.add_argument("--mark-um", type=float, default=600.0, help="diameter of a mark (default: 600)")
-    parser.add_argument("--square-um", type=float, default=4_000.0, help="side of a slanted square (default: 4000)")
-    parser.add_argument("--least-mtf50", type=float, default=0.18, metavar="CPP",
+    parser.add_argument(
+        "--shift-hours", type=_above_zero, default=8.0, help="until the reference tile is due (default: 8)"
+    )
+    parser.add_argument(
+        "--valid-days", type=_above_zero, default=90.0, help="until the target is due again (default: 90)"
+    )
+    parser.add_argument("--pitch-um", type=_above_zero, default=2_000.0, help="of the target's marks (default: 2000)")
+    parser.add_argument("--mark-um", type=_above_zero, default=600.0, help="diameter of a mark (default: 600)")
+    parser.add_argument(
+        "--square-um", type=_above_zero, default=4_000.0, help="side of a slanted square (default: 4000)"
+    )
+    parser.add_argument("--least-mtf50", type=_above_zero, default=0.18, metavar="CPP",
                         help="focus that must be reached, cycles a pixel (default: 0.18)")  # fmt: skip
     parser.add_argument("--white", action="append", default=[], metavar="CHANNEL=GREY",
                         help="what the target's white shall read, 10 %% around it pass: BF=180")  # fmt: skip
@@ -71,7 +86,12 @@ def work(options: argparse.Namespace, site: Site) -> int:
     if options.draw_target:
         from lamella.target_svg import target_svg
 
-        options.draw_target.write_text(target_svg(target, camera.width_px * camera.pixel_um), encoding="utf-8")
+        try:
+            options.draw_target.write_text(target_svg(target, camera.width_px * camera.pixel_um), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"{options.draw_target}: cannot be written: {error.strerror}", key="--draw-target"
+            ) from error
         print(f"{options.draw_target}: marks every {target.pitch_um:g} um; have the plotted pitch certified")
         return OK
     if options.image:
@@ -83,7 +103,7 @@ def work(options: argparse.Namespace, site: Site) -> int:
                     print(text, flush=True)
                 return OK
             picture = picture_of_frames(frames)
-    limits = _limits(options)
+    limits = _limits(options, camera)
     if options.reference_tile:
         calibration = _renewed(options, site, camera, picture, limits)
     else:
@@ -157,10 +177,15 @@ def _kept(options: argparse.Namespace, site: Site, calibration: Calibration) -> 
 
     file = write_calibration(site.state_dir, calibration)
     failures = calibration.failures
+    # Frames that were kept, or a target that is due again: what has passed may be over before it is written.
+    now_ns = calibration.tile.at_ns if options.reference_tile and calibration.tile else calibration.at_ns
+    now_ns = now_ns if calibration.simulated else max(now_ns, time.time_ns())
+    over = not failures and calibration.in_force_until_ns < now_ns
     rows = calibration.tile.measures if options.reference_tile and calibration.tile else calibration.measures
     if options.json:
         said = {
-            "passed": not failures,
+            "passed": not failures and not over,
+            "expired": over,
             "failures": [in_words(row) for row in failures],
             "file": str(file),
             "calibration": calibration,
@@ -169,13 +194,19 @@ def _kept(options: argparse.Namespace, site: Site, calibration: Calibration) -> 
     else:
         for text in _table(rows, calibration):
             print(text)
-        until = datetime.fromtimestamp(calibration.in_force_until_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%MZ")
-        print(
-            f"{calibration.calibration} in {file}: " + (f"in force until {until}" if not failures else "not in force")
-        )
+        stands = "not in force" if failures else f"{'expired' if over else 'in force until'} {_when(calibration)}"
+        print(f"{calibration.calibration} in {file}: {stands}")
+    if over:
+        due = "target" if calibration.in_force_until_ns == calibration.recalibrate_by_ns else "reference tile"
+        text = f"{calibration.camera} passes, but expired {_when(calibration)}: the {due} is due, with new frames"
+        print(f"lamella: {text}", file=sys.stderr)
     for row in failures:
         print(f"lamella: {calibration.camera} does not pass: {in_words(row)}", file=sys.stderr)
-    return GATE_NOT_MET if failures else OK
+    return GATE_NOT_MET if failures or over else OK
+
+
+def _when(calibration: Calibration) -> str:
+    return datetime.fromtimestamp(calibration.in_force_until_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%MZ")
 
 
 def _table(rows: Iterable[Measure], calibration: Calibration) -> Iterable[str]:
@@ -192,12 +223,14 @@ def _table(rows: Iterable[Measure], calibration: Calibration) -> Iterable[str]:
         yield f"{mark} {name:22} {row.value:>10.5g} {uncertainty:10} {unit:9} [{bounds}] {also}".rstrip()
 
 
-def _limits(options: argparse.Namespace) -> Limits:
+def _limits(options: argparse.Namespace, camera: Camera) -> Limits:
     from vision.calibration import Limits
 
     white = dict(Limits().white_grey)
     for pair in options.white:
         channel, _, grey = pair.partition("=")
+        if channel not in camera.channels:
+            raise ConfigError(f"{pair!r}: {camera.id} has {', '.join(camera.channels)}", key="--white")
         try:
             white[channel] = float(grey)
         except ValueError:

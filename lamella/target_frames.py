@@ -36,6 +36,11 @@ class TargetFrames(Protocol):
     where: str
     """For messages."""
 
+    @property
+    def silence(self) -> str:
+        """Why no strip may come, for messages."""
+        ...
+
     def some(self, lines: int) -> Iterator[Exposure]:
         """Strips in order: all of a folder, or as many as come until there are so many lines."""
         ...
@@ -60,6 +65,13 @@ class FolderFrames:
         self._camera = camera
         self._discard = discard
         self._latest = ""
+
+    @property
+    def silence(self) -> str:
+        """Why no strip may come, for messages."""
+        return (
+            "is the camera triggered, is its spool full (--discard empties it), or does the vision service take them?"
+        )
 
     def some(self, lines: int) -> Iterator[Exposure]:
         """All readable strips of the folder.
@@ -104,6 +116,12 @@ class StreamFrames:
     def __init__(self, source: LiveSource) -> None:
         self.where = source.camera.id
         self._source = source
+
+    @property
+    def silence(self) -> str:
+        """Why no strip may come, for messages."""
+        link = self._source.link
+        return f"{link.state}: {link.detail or 'not reached yet'}"
 
     def some(self, lines: int) -> Iterator[Exposure]:
         """Strips until there are so many lines.

@@ -162,6 +162,11 @@ def foreign_lists(file: Path, codes: tuple[str, ...]) -> tuple[ForeignLists, Mod
             continue
         if rows.format == "xml" and not rows.rows:
             raise ConfigError("is missing: write the path of a row from the root", file=file, key=f"{name}.rows")
+        if rows.files.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", rows.files):
+            raise ConfigError(
+                f"is {rows.files!r}; write a pattern below the folder, as lists/*.csv, and set folder",
+                file=file, key=f"{name}.files",
+            )  # fmt: skip
         try:
             re.compile(rows.name_pattern)
         except re.error as error:

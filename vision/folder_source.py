@@ -33,6 +33,8 @@ TABLES = ("strips.csv", "strips.json")
 _NAME = re.compile(r"(?P<roll>.+)_(?P<strip>\d{1,9})_(?P<channel>[A-Za-z]+)")
 _GLOB = re.compile(r"[*?\[]")
 _TABLE_BYTES = 64_000_000
+_MOST = {"strip": 999_999_999, "encoder_um": 10**12, "at_ns": 2**63 - 1, "missed_lines": 10**9}
+"""Of a table's numbers: a thousand kilometres of web; beyond it they are a mistake and fit no message."""
 _BEHIND_S = 1.0
 """That is made up for when inspection was slow for a while."""
 
@@ -276,4 +278,7 @@ def _whole(where: str, row: dict[str, str], name: str) -> int | None:
         return None
     if not re.fullmatch(r"-?\d{1,19}", text):
         raise FrameError(f"{where}: column {name}: {text!r}: not a whole number")
-    return int(text)
+    number = int(text)
+    if number > _MOST[name] or number < (-_MOST[name] if name == "encoder_um" else 0):
+        raise FrameError(f"{where}: column {name}: {text!r}: out of all measure, at most {_MOST[name]}")
+    return number

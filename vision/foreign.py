@@ -101,12 +101,21 @@ class ForeignInspector:
         defects: list[tuple[ForeignDefect, str]] = []
         stretches: list[ForeignStretch] = []
         columns = self._lists.stretches.columns if self._lists.stretches else None
+        numbers: dict[tuple[str, str], ForeignRow] = {}
         try:
             for row in rows_of(path, rows, self._lists, self.folder):
                 found.rows_count += 1
                 try:
                     if rows is self._lists.defects:
-                        defects.append((self._reader.defect(row), self._picture(row, found)))
+                        defect = self._reader.defect(row)
+                        first = numbers.setdefault((defect.roll, defect.number), row) if defect.number else row
+                        if first is not row:
+                            # Two rows of one number would take turns at being its latest revision.
+                            raise MessageError(
+                                f"{row.place}: number {defect.number!r} stands in line {first.line} already: leave id "
+                                "out of the mapping if it is not unique in a roll"
+                            )
+                        defects.append((defect, self._picture(row, found)))
                     elif columns:
                         stretches.append(self._reader.stretch(row, columns))
                 except MessageError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite, pi, sqrt
@@ -14,6 +15,8 @@ from vision.foreign_rows import ForeignRow
 
 _LONGEST_UM = 100_000_000_000
 """100 km of film; a number beyond is no place on a roll."""
+_IN_THOUSANDS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")
+"""`1.234,5`; another point beside a decimal comma is perhaps a decimal point, and the number ten times smaller."""
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -171,7 +174,10 @@ class CellReader:
 
     def _number(self, row: ForeignRow, cell: Cell, text: str) -> float:
         plain = text.replace("\u00a0", "").replace("\u202f", "").replace(" ", "").replace("'", "")
-        if self._lists.decimal == ",":
+        by_comma = self._lists.decimal == ","
+        if "_" in plain or (by_comma and "." in plain and not _IN_THOUSANDS.fullmatch(plain)):
+            raise _wrong(row, cell, text, f"not a number with the decimal sign {self._lists.decimal!r}")
+        if by_comma:
             plain = plain.replace(".", "").replace(",", ".")
         try:
             value = float(plain) * (cell.factor if isinstance(cell, Column) else 1.0)

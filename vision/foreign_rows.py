@@ -22,6 +22,8 @@ LARGEST_BYTES = 256_000_000
 MOST_ROWS = 2_000_000
 """Of one file; a roll with more defects than that is no roll."""
 _MOST_CELL_CHARACTERS = 100_000
+_MOST_LEVELS = 100
+"""Of XML; the name of what lies deeper is as long as the file."""
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -126,6 +128,11 @@ def _xml_rows(path: Path, wanted: str) -> Iterator[tuple[int, dict[str, str]]]:
         reader.parser.Parse(data, True)
     except expat.ExpatError as error:
         raise MessageError(f"{path}: line {error.lineno}: not XML: {error}; was it cut off?") from error
+    except _TooDeepError:
+        raise MessageError(
+            f"{path}: line {reader.parser.CurrentLineNumber}: more than {_MOST_LEVELS} elements in one another: is "
+            "this a defect list?"
+        ) from None
     except _DocumentTypeError:
         raise MessageError(
             f"{path}: line {reader.parser.CurrentLineNumber}: has a document type, which is refused: export without DTD"
@@ -135,6 +142,10 @@ def _xml_rows(path: Path, wanted: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 class _DocumentTypeError(Exception):
     """XML that declares a document type."""
+
+
+class _TooDeepError(Exception):
+    """XML in more levels than any list has."""
 
 
 class _XmlReader:
@@ -160,6 +171,8 @@ class _XmlReader:
         raise _DocumentTypeError
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if len(self._path) >= _MOST_LEVELS:
+            raise _TooDeepError
         self._path.append(_plain(name))
         if self._row is None and self._path == self._wanted:
             self._row = {}

@@ -21,8 +21,9 @@ _STEP_CELLS = 0.5
 _SMOOTHING_CELLS = 3.0
 _FOLLOWED = 0.25
 """Of what a strip shows: the film's own clouds average out over some strips, in which a web hardly moves."""
-_BETTER_FRACTION = 0.02
-"""A shift must explain so much of what has changed, or the web is taken to be in its place."""
+_BETTER_FRACTION = 0.04
+"""A shift must explain so much of what has changed at either edge, or the web is taken to be in its place: a cloud at one
+edge moves no web."""
 _BARE_FRACTION = 0.3
 """Change at the border of the picture that is bare liner."""
 
@@ -71,11 +72,12 @@ class Wander:
             if self._changes
             else found
         )
-        misfit = np.zeros(len(self._shifts), np.float32)
-        for look, change in zip(self._looks, self._changes, strict=True):
-            misfit += np.abs(look - change).sum(axis=(1, 2))
-        best, still = int(np.argmin(misfit)), len(self._shifts) // 2
-        nearest = best if misfit[best] < (1 - _BETTER_FRACTION) * misfit[still] else still
+        misfits = [
+            np.abs(look - change).sum(axis=(1, 2)) for look, change in zip(self._looks, self._changes, strict=True)
+        ]
+        best, still = int(np.argmin(sum(misfits))), len(self._shifts) // 2
+        agreed = all(misfit[best] < (1 - _BETTER_FRACTION) * misfit[still] for misfit in misfits)
+        nearest = best if agreed else still
         self._shift = float(self._shifts[nearest])
         if nearest == still:
             return self._level

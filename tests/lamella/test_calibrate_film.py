@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from lamella.cli import main
-from lamella.exit_codes import FAILURE, GATE_NOT_MET, NOT_FOUND, OK
+from lamella.exit_codes import CONFIG_INVALID, FAILURE, GATE_NOT_MET, NOT_FOUND, OK, USAGE
 from line.calibration import read_calibration
 from line.frames import SpoolWriter, waiting
 from tests.vision.made_target import MadeTarget
 
 WIDTH_PX, LINES = 1400, 256
+NOW_NS = time.time_ns()
 Planes = NDArray[np.uint8]
 
 
@@ -51,13 +54,15 @@ Expose = Callable[..., Path]
 def expose(state: Path, made: MadeTarget) -> Expose:
     """Puts a picture into the camera's spool, strip by strip."""
 
-    def exposed(planes: Planes, *, first: int = 0, left_out: int = -1) -> Path:
+    def exposed(planes: Planes, *, first: int = 0, left_out: int = -1, age_h: float = 0) -> Path:
         folder = state / "spool" / "fins-1"
         spool = SpoolWriter(folder)
         for number in range(planes.shape[1] // LINES):
             if number != left_out:
                 strip = planes[:, number * LINES : (number + 1) * LINES]
-                assert spool.write(made.header(first + number), strip)
+                header = made.header(first + number)
+                at_ns = NOW_NS - round(age_h * 3.6e12) + header.strip * 307_200_000
+                assert spool.write(msgspec.structs.replace(header, at_ns=at_ns), strip)
         return folder
 
     return exposed
@@ -122,6 +127,46 @@ def test_a_reference_tile_under_a_dimmed_lamp_ends_with_5(state: Path, expose: E
     calibration = read_calibration(state, "fins-1")
     assert calibration is not None
     assert {(row.quantity, row.channel) for row in calibration.failures} == {("white", "BF")}
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_frames_older_than_a_shift_put_nothing_in_force(
+    state: Path, expose: Expose, planes: Planes, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    expose(planes, age_h=30)
+    assert main(["calibrate", "film", *words]) == GATE_NOT_MET
+    out, err = capsys.readouterr()
+    assert "in force until" not in out
+    assert not words or (json.loads(out)["passed"], json.loads(out)["expired"]) == (False, True)
+    assert "the reference tile is due, with new frames" in err
+
+
+def test_a_reference_tile_does_not_renew_what_must_be_calibrated_again(
+    state: Path, expose: Expose, planes: Planes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expose(planes, age_h=30)
+    assert main(["calibrate", "film", "--valid-days", "1"]) == GATE_NOT_MET
+    for path in waiting(state / "spool" / "fins-1"):
+        path.unlink()
+    expose(planes)
+    assert main(["calibrate", "film", "--reference-tile"]) == GATE_NOT_MET
+    assert "the target is due" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--shift-hours", "nan"], ["--valid-days", "-1"], ["--pitch-um", "0"]])
+def test_figures_that_cannot_be_are_refused(state: Path, words: list[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["calibrate", "film", *words])
+    assert raised.value.code == USAGE
+
+
+def test_a_white_of_no_channel_and_a_drawing_nowhere_are_named(
+    state: Path, expose: Expose, planes: Planes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expose(planes)
+    assert main(["calibrate", "film", "--white", "XX=3"]) == CONFIG_INVALID
+    assert main(["calibrate", "film", "--draw-target", str(tmp_path / "none" / "a.svg")]) == CONFIG_INVALID
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_a_reference_tile_before_any_calibration_says_what_to_do_first(

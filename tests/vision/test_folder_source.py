@@ -136,6 +136,9 @@ def test_a_table_says_encoder_time_and_missed_lines(tmp_path: Path, kind: str) -
     [
         ("roll,strip,BF\nFR-1,x,a.png\n", "row 1: column strip: 'x': not a whole number"),
         ("roll,strip,BF\n,3,a.png\n", "row 1: column roll: empty"),
+        ("roll,strip,BF\nFR-1,-3,a.png\n", "row 1: column strip: '-3': out of all measure"),
+        ("roll,strip,encoder_um\nFR-1,3,9999999999999999999\n", "column encoder_um: .* out of all measure"),
+        ("roll,strip,missed_lines\nFR-1,3,-7\n", "column missed_lines: '-7': out of all measure"),
         ("roll,strip,BF\nFR-1,3,../../etc/a.png\n", "lies outside the table's folder"),
     ],
 )

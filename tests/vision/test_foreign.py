@@ -408,6 +408,8 @@ def test_its_measured_curves_are_its_own_and_what_nobody_measured_is_never_found
         (("[detection.MET]", "[detection.XYZ]"), "detection.XYZ: is no class of the line model"),
         (('Sonstiges = "unknown"', 'Sonstiges = "STR"'), "detection.STR: is missing: say a50_um"),
         (("measured = true", ""), "detection.measured: is missing"),
+        (('files = "*.csv"', 'files = "/var/lists/*.csv"'), "defects.files: is '/var/lists/*.csv'"),
+        (('files = "*.csv"', 'files = "../*.csv"'), "defects.files: is '../*.csv'"),
         (('decimal = ","', 'decimal = ";"'), "decimal: is ';'"),
         (('format = "csv"\nonly = { Art = "Fehler" }', 'format = "xml"'), "defects.rows: is missing"),
         (("md_zero_um = 500", 'md_from = "end"'), "defects.columns.roll_length: is missing"),
@@ -422,6 +424,34 @@ def test_a_wrong_mapping_is_refused_by_field(
         ForeignInspector(line, line.camera("fins-1"), mapping)
     assert says in str(raised.value)
     assert str(mapping) in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["1.5", "1.2345", "1.234.5", "1_0,5"])
+def test_a_point_where_the_mapping_says_comma_is_refused_and_not_ten_times_as_far(
+    line: LineModel, mapping: Path, text: str
+) -> None:
+    write(mapping, f"Fehler;FR-1;1;24.11.2026 09:03:20;Loch;{text};;40,5;130;;;")
+    (file,) = [file for file in looked(ForeignInspector(line, line.camera("fins-1"), mapping)) if file.refused]
+    assert "not a number with the decimal sign ','" in file.refused[0]
+
+
+def test_a_number_that_stands_twice_is_refused_and_makes_no_revisions(line: LineModel, mapping: Path) -> None:
+    rows = [f"Fehler;FR-1;7;24.11.2026 09:03:20;Loch;{metres};;40,5;1.200;;;" for metres in ("1,5", "2,5")]
+    path = write(mapping, *rows)
+    inspector = ForeignInspector(line, line.camera("fins-1"), mapping)
+    (defect,) = defects(looked(inspector))
+    assert (defect.md_start_um // 1_000_000, defect.size_um) == (1, 1200.0)
+    path.write_text(path.read_text(encoding="cp1252") + "\n", encoding="cp1252")
+    files = looked(inspector)
+    assert not defects(files)
+    assert any("line 3: number '7' stands in line 2 already" in row for file in files for row in file.refused)
+
+
+def test_xml_without_end_in_depth_is_refused_at_once(line: LineModel, mapping: Path) -> None:
+    mapping.write_text(XML_MAPPING, encoding="utf-8")
+    (mapping.parent / "lists" / "FR-8.xml").write_text("<Report><Roll><Defects><Defect>" + "<D>" * 200_000)
+    (file, *_) = looked(ForeignInspector(line, line.camera("fins-1"), mapping))
+    assert "more than 100 elements in one another" in file.refused[0]
 
 
 def test_events_follow_the_wire(line: LineModel, mapping: Path) -> None:
