@@ -22,8 +22,8 @@ _SMOOTHING_CELLS = 3.0
 _FOLLOWED = 0.25
 """Of what a strip shows: the film's own clouds average out over some strips, in which a web hardly moves."""
 _BETTER_FRACTION = 0.04
-"""A shift must explain so much of what has changed at either edge, or the web is taken to be in its place: a cloud at one
-edge moves no web."""
+"""A shift must explain so much of what has changed at either edge, or the web is taken to be in its place: a cloud at
+one edge moves no web."""
 _BARE_FRACTION = 0.3
 """Change at the border of the picture that is bare liner."""
 
