@@ -100,7 +100,7 @@ def blurred(image: Grey, sigma_px: float) -> Grey:
 def noise(shape: tuple[int, ...], sigma_px: float, rng: np.random.Generator) -> Grey:
     """Correlated noise of mean 0 and spread 1."""
     values = blurred(rng.standard_normal(shape, np.float32), sigma_px)
-    return values / (values.std() + np.float32(1e-6))
+    return np.asarray(values / (values.std() + np.float32(1e-6)), np.float32)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:

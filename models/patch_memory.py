@@ -139,8 +139,8 @@ def _distance(parts: GraphParts, memory: Memory) -> str:
     # The length is one more channel, so that one convolution gives the whole square, divided patch by patch.
     known = parts.node("Concat", [whitened, length], "known", axis=1)
     weights = (1 / memory.spacing**2)[:, None]
-    kernel = np.hstack([-2 * memory.patches, np.ones_like(weights)]) * weights
-    squares = np.einsum("pd,pd->p", memory.patches, memory.patches) * weights[:, 0]
+    kernel = np.asarray(np.hstack([-2 * memory.patches, np.ones_like(weights)]) * weights, np.float32)
+    squares = np.asarray(np.einsum("pd,pd->p", memory.patches, memory.patches) * weights[:, 0], np.float32)
     nearest = parts.node(
         "ReduceMin", [parts.pointwise(known, "apart", kernel, squares)], "nearest", axes=[1], keepdims=1
     )

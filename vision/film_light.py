@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 DRIFT_FRACTION = 0.05
 """Change of light above which it is said."""
 FAULT_FRACTION = 0.20
-"""Change of light above which what a camera sees is uninspected."""
+"""Change of light that is the camera's above which what it sees is uninspected."""
+LOST_FRACTION = 0.50
+"""Change of light above which that is so even where film might explain it: half as thick again, or another surface."""
 COARSER_FRACTION = 0.12
 """Loss of fine texture above which it is said: from a blur of 0.6 px to one of 0.9."""
 
@@ -107,7 +109,7 @@ def light_findings(
         return [
             Finding(
                 what="reflection",
-                state="drifting",
+                state="drifting" if abs(change) <= LOST_FRACTION else "fault",
                 text=f"{' and '.join(reflected)} both at {1 + change:.0%} of their level {since}: the film's surface, "
                 "or both lamps: the reference tile tells which",
             ),
@@ -170,10 +172,11 @@ def _change(grey: NDArray[np.float32], step: int) -> float:
 
 def _through(change: float) -> Finding:
     direction = "thicker" if change < 0 else "thinner"
+    much = "some percent" if abs(change) <= FAULT_FRACTION else "a fifth or more"
     return Finding(
         what="transmission",
-        state="ok" if abs(change) <= FAULT_FRACTION else "drifting",
-        text=f"transmission at {1 + change:.0%} while reflection is steady: film {direction} by some percent, or the "
+        state="ok" if abs(change) <= FAULT_FRACTION else "drifting" if abs(change) <= LOST_FRACTION else "fault",
+        text=f"transmission at {1 + change:.0%} while reflection is steady: film {direction} by {much}, or the "
         "transmission lamp: compare with S05.ArealMass",
     )
 

@@ -435,7 +435,9 @@ async def test_a_profile_shows_mass_beads_and_the_gauge_with_limits_and_units(ri
     await expect(mean).to_contain_text("−0.1\u00a0% 49.96 g/m²")
     await expect(mean).to_contain_text("± 0.55 g/m² U at k = 2, limit ±3\u00a0%")
     await expect(page.get_by_test_id("profile-worst")).to_contain_text("2 −7.3\u00a0% CD 113\u00a0mm")
-    await expect(page.get_by_test_id("profile-gauge")).to_contain_text(f"{50 * rig.line.gauge[53]:.2f} g/m²")
+    gauge = rig.line.gauge[53]
+    assert gauge is not None
+    await expect(page.get_by_test_id("profile-gauge")).to_contain_text(f"{50 * gauge:.2f} g/m²")
     await expect(page.get_by_test_id("profile-bead-low")).to_contain_text("+5.2\u00a0% of +8\u00a0%, 4.1\u00a0mm wide")
     await expect(page.get_by_test_id("profile-bead-high").locator(".alarm.p2")).to_contain_text("+9.1\u00a0%")
     await expect(page.get_by_test_id("profile-verdict")).to_contain_text("review bead 9.1 % above 8 %")

@@ -29,7 +29,7 @@ def travel_um(at_s: ArrayLike) -> NDArray[np.float64]:
     """How far the web has run since the roll's start."""
     at = np.asarray(at_s, np.float64)
     after = np.maximum(0.0, at - TURN_S - HALT_S)
-    return (np.minimum(at, TURN_S) + 2 * after) / 60 * 1e6
+    return np.asarray((np.minimum(at, TURN_S) + 2 * after) / 60 * 1e6, np.float64)
 
 
 def mass_fraction(md_um: ArrayLike) -> NDArray[np.float64]:

@@ -53,6 +53,12 @@ def test_transmission_alone_is_the_film_first_and_never_called_a_lamp_fault(tx: 
     assert "fault" not in found.text
 
 
+def test_a_channel_that_has_lost_half_its_light_sees_no_film_whoever_is_to_blame() -> None:
+    assert said(1.0, 1.0, 0.55)[0].state == "drifting"
+    assert (said(1.0, 1.0, 0.3)[0].what, said(1.0, 1.0, 0.3)[0].state) == ("transmission", "fault")
+    assert (said(0.4, 0.4, 1.0)[0].what, said(0.4, 0.4, 1.0)[0].state) == ("reflection", "fault")
+
+
 def test_thicker_film_that_shines_back_more_is_still_film() -> None:
     (found,) = said(1.04, 1.03, 0.80)
     assert found.what == "transmission"
