@@ -63,7 +63,7 @@ VERBS = (
          ("lamella train film --good good/ --out my-film",
           "lamella train film --labelled labelled/ --group-pattern '^(roll[0-9]+)_' --out my-film")),
     Verb(("pod", "study"), "what a model finds of real targets of known size: its release POD", "lamella.cmd_pod_study",
-         ("lamella pod study coupons.csv --results results/ --model my-film --pixel-um 20 --camera FI1 "
+         ("lamella pod study coupons.csv --results results/ --model my-film --pixel-um 20 --camera fins-1 "
           "--calibration C7 --out my-film-v2",)),
     Verb(("calibrate", "film"), "measure a film camera with the target, or look at the reference tile",
          "lamella.cmd_calibrate_film",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lamella.exit_codes import GATE_NOT_MET, OK
 from line.config import Site
-from line.errors import ConfigError, NotFoundError
+from line.errors import ConfigError, FrameError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -146,7 +146,7 @@ def _renewed(
 ) -> Calibration:
     import msgspec
 
-    from line.calibration import TileCheck, holds, in_words, read_calibration
+    from line.calibration import TileCheck, holds, in_words, known_frames, read_calibration
     from vision.calibration import frames_digest, tile_measures
 
     calibration = read_calibration(site.state_dir, camera.id)
@@ -160,11 +160,15 @@ def _renewed(
     if calibration.simulated != picture.simulated:
         raise ConfigError(f"{camera.id} was calibrated with {'simulated' if calibration.simulated else 'real'} frames, "
                           f"these are {'simulated' if picture.simulated else 'real'}")  # fmt: skip
+    digest = frames_digest(picture.planes)
+    if digest in known_frames(site.state_dir, camera.id):
+        raise FrameError(f"{camera.id}: these very frames were used before, pixel by pixel, and say nothing of the "
+                         "camera now: take new ones of the reference tile")  # fmt: skip
     tile = TileCheck(
         at_ns=picture.at_ns,
         valid_until_ns=picture.at_ns + round(options.shift_hours * _HOUR_NS),
         person=_person(options),
-        frames_digest=frames_digest(picture.planes),
+        frames_digest=digest,
         measures=tile_measures(picture.planes, picture.channels, calibration, limits=limits),
     )
     return msgspec.structs.replace(calibration, tile=tile)
@@ -200,8 +204,10 @@ def _kept(options: argparse.Namespace, site: Site, calibration: Calibration) -> 
         due = "target" if calibration.in_force_until_ns == calibration.recalibrate_by_ns else "reference tile"
         text = f"{calibration.camera} passes, but expired {_when(calibration)}: the {due} is due, with new frames"
         print(f"lamella: {text}", file=sys.stderr)
-    for row in failures:
-        print(f"lamella: {calibration.camera} does not pass: {in_words(row)}", file=sys.stderr)
+    for channel in dict.fromkeys(row.channel for row in failures):
+        first, *others = (row for row in failures if row.channel == channel)
+        more = f", and {len(others)} more" if others else ""
+        print(f"lamella: {calibration.camera} does not pass: {in_words(first)}{more}", file=sys.stderr)
     return GATE_NOT_MET if failures or over else OK
 
 

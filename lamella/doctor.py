@@ -19,7 +19,7 @@ from line.config import Site
 from line.errors import LamellaError
 from line.film_sources import require_cameras, source_settings
 from line.model import load_line
-from vision.film_sources import unreachable
+from vision.film_sources import require_sources, unreachable
 from vision.session import ModelSession
 
 State = Literal["ok", "degraded", "failed"]
@@ -115,11 +115,14 @@ def _plc(site: Site) -> Finding:
 def _cameras(site: Site) -> Finding:
     """Every configured camera is looked for; one that is not found is named."""
     try:
-        require_cameras(site.vision.sources, load_line(site.line.model))
+        line = load_line(site.line.model)
+        require_cameras(site.vision.sources, line)
         settings = source_settings(site.vision.sources)
+        away = {str(setting): why for setting in settings if (why := unreachable(setting))}
+        if not away:
+            require_sources(site, line)
     except LamellaError as error:
         return Finding(name="cameras", state="failed", detail=str(error), next_step="mend vision.sources")
-    away = {str(setting): why for setting in settings if (why := unreachable(setting))}
     if away:
         return Finding(name="cameras", state="failed", unreachable=True,
                        detail="; ".join(f"{name}: {why}" for name, why in away.items()),

@@ -24,14 +24,14 @@ import msgspec
 
 from lamella.claims import claimed_folder, require_free_port
 from lamella.exit_codes import CONFLICT
-from lamella.roles import Role
+from lamella.roles import Role, require_broker_port
 from lamella.starting import Board
 from line import events
 from line.bus import Bus, connect
 from line.config import LineSettings, Site, written
 from line.errors import ConfigError, ConflictError, MessageError
 from line.events import ServiceState
-from line.film_sources import require_cameras, with_full_paths
+from line.film_sources import with_full_paths
 from line.model import load_line
 from line.ports import free_port
 from line.topics import topics_of
@@ -61,7 +61,7 @@ def run_line(site: Site, roles: Sequence[Role], *, quiet: bool = False) -> int:
 
     Raises:
         ConflictError: the state directory or a port is taken.
-        ConfigError: the film model is not there.
+        ConfigError: the film model is not there, a source of frames is wrong, or an external broker has no port.
     """
     with claimed_folder(site.state_dir):
         return asyncio.run(_until_signal(_run(site, roles, Board(quiet=quiet))))
@@ -75,7 +75,11 @@ async def _run(site: Site, roles: Sequence[Role], board: Board) -> None:
         require_free_port(site.console.host, site.console.port, "console.port")
     if "broker" in roles:
         require_free_port(site.broker.host, site.broker.port, "broker.port")
+    else:
+        require_broker_port(site)
     settled = _settled(site)
+    if settled.vision.sources:
+        _require_sources(settled)
     settings = site.state_dir / "run" / "site.toml"
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(written(settled), encoding="utf-8")
@@ -231,12 +235,18 @@ def _require_scenario(site: Site) -> None:
     load_scenario(site.plant.scenario, load_line(site.line.model))
 
 
+def _require_sources(site: Site) -> None:
+    """Refuse a source of frames that cannot be now, for vision would be started again for ever."""
+    from vision.film_sources import require_sources
+
+    require_sources(site, load_line(site.line.model))
+
+
 def _settled(site: Site) -> Site:
     """The site with what this run decides: ports, the simulated PLC's address, the film model's folder, the past."""
     from lamella.bundles import bundle_folder
 
     replace = msgspec.structs.replace
-    require_cameras(site.vision.sources, load_line(site.line.model))
     state_dir = site.state_dir.resolve()
     broker = replace(site.broker, port=site.broker.port or free_port(site.broker.host))
     plc = replace(site.plc, endpoint=site.plc.endpoint or f"file:{state_dir / 'plant' / 'endpoint'}")

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from lamella.claims import require_free_port
 from line.config import Site
+from line.errors import ConfigError
 from line.service import run_service
 
 Role = Literal["broker", "plant", "replay", "plc", "vision", "twin", "console"]
@@ -23,9 +24,25 @@ def run_role(role: Role, site: Site) -> int:
 
     Raises:
         ConflictError: the console's port is taken.
+        ConfigError: the broker has no port that the other roles know.
     """
+    require_broker_port(site)
     _die_with_parent()
     return _RUNNERS[role](site)
+
+
+def require_broker_port(site: Site) -> None:
+    """Refuse a broker on any free port where nobody could tell which that is.
+
+    Raises:
+        ConfigError: names the setting and the next step.
+    """
+    if not site.broker.port:
+        raise ConfigError(
+            "is 0, any free port, which only `lamella run` of the whole line with its own broker can tell its roles: "
+            "set it to the broker's, as --set broker.port=1883, the same for every role",
+            key="broker.port",
+        )
 
 
 def _broker(site: Site) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import cos, radians, sin
 
 from line.calibration import Target
+from line.errors import ConfigError
 
 ROWS = 7
 """Of marks, an odd number: the squares stand on the middle one."""
@@ -19,7 +21,11 @@ def target_svg(target: Target, width_um: float) -> str:
     Args:
         target: its measures.
         width_um: of the field of the camera.
+
+    Raises:
+        ConfigError: its figures would overlap.
     """
+    _require_white_between(target)
     pitch_mm, mark_mm, side_mm = target.pitch_um / 1000, target.mark_um / 1000, target.square_um / 1000
     width_mm, height_mm = width_um / 1000, (ROWS + 1) * pitch_mm
     columns = int(width_mm / pitch_mm / 2)
@@ -46,3 +52,15 @@ def target_svg(target: Target, width_um: float) -> str:
         *figures(),
         "</svg>\n",
     ])
+
+
+def _require_white_between(target: Target) -> None:
+    """Marks next to each other, and a square with the marks two pitches from its middle, must not touch."""
+    slant = radians(SLANT_DEG)
+    least_um = max(target.mark_um, (target.square_um * (cos(slant) + sin(slant)) + target.mark_um) / 4)
+    if target.pitch_um <= least_um:
+        raise ConfigError(
+            f"is {target.pitch_um:g} um: marks of {target.mark_um:g} um and squares of {target.square_um:g} um would "
+            f"overlap; more than {least_um:.0f} um is needed, or smaller ones by --mark-um and --square-um",
+            key="--pitch-um",
+        )

@@ -148,21 +148,29 @@ def read_calibration(state_dir: Path, camera: str) -> Calibration | None:
         ConfigError: the file is damaged or of another camera.
     """
     file = calibration_file(state_dir, camera)
-    try:
-        calibration = msgspec.json.decode(file.read_bytes(), type=Calibration)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"cannot be read ({error}): calibrate {camera} again", file=file) from error
-    if calibration.camera != camera:
+    calibration = _read(file, f"calibrate {camera} again")
+    if calibration and calibration.camera != camera:
         raise ConfigError(f"is of {calibration.camera}, not of {camera}: calibrate {camera} again", file=file)
     return calibration
 
 
+def known_frames(state_dir: Path, camera: str) -> frozenset[str]:
+    """Digests of all frames that a camera was ever calibrated with, or its reference tile looked at.
+
+    Raises:
+        ConfigError: a file is damaged.
+    """
+    files = sorted(calibration_file(state_dir, camera).parent.rglob(f"{camera}*.json"))
+    kept = [_read(file, "move it out of this folder") for file in files]
+    looks = [look for row in kept if row and row.camera == camera for look in (row, row.tile) if look]
+    return frozenset(look.frames_digest for look in looks)
+
+
 def write_calibration(state_dir: Path, calibration: Calibration) -> Path:
-    """Put a calibration in force, whole or not at all; a copy under its own name stays in `before/`."""
+    """Put a calibration in force, whole or not at all; a copy of it and of each look at the tile stays in `before/`."""
     file = calibration_file(state_dir, calibration.camera)
-    kept = file.parent / _BEFORE / f"{calibration.calibration}.json"
+    look = f"-{calibration.tile.frames_digest[:12]}" if calibration.tile else ""
+    kept = file.parent / _BEFORE / f"{calibration.calibration}{look}.json"
     kept.parent.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode(calibration), indent=2)
     for path in (kept, file):
@@ -185,6 +193,16 @@ def in_words(row: Measure) -> str:
     ]
     name = f"{row.quantity} {row.channel}".strip()
     return f"{name} is {row.value:.4g}{unit}" + (f"; allowed: {' and '.join(bounds)}" if bounds else "")
+
+
+def _read(file: Path, next_step: str) -> Calibration | None:
+    """None where there is no such file."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Calibration)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"cannot be read ({error}): {next_step}", file=file) from error
 
 
 def _judged(calibration: Calibration, at_ns: int) -> tuple[Standing, str]:

@@ -7,8 +7,10 @@ so that a changed mapping is seen as surely as a changed model.
 from __future__ import annotations
 
 import re
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
@@ -126,6 +128,10 @@ class ForeignLists(_Row, frozen=True, kw_only=True):
     """Without it film on which nothing was found stays uninspected: nobody says that it was looked at."""
     detection: Annotated[dict[str, DetectionCurve], Meta(description="by our code, for every class it has")]
 
+    def zone(self) -> tzinfo:
+        """Time zone of times that state none; `foreign_lists` has seen that there is one."""
+        return ZoneInfo(self.time_zone) if self.time_zone != "UTC" else UTC
+
     def curves(self, codes: tuple[str, ...]) -> dict[str, DetectionCurve]:
         """Detection curves of classes; one that the inspector does not have, or nobody measured, is never found."""
         measured = {code: curve for code, curve in self.detection.items() if curve.measured}
@@ -143,6 +149,13 @@ def foreign_lists(file: Path, codes: tuple[str, ...]) -> tuple[ForeignLists, Mod
         ConfigError: the file cannot be read or a field is wrong; names file, field, value and the next step.
     """
     lists = read_rows(file, ForeignLists)
+    try:
+        lists.zone()
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"is {lists.time_zone!r}, which is not known here; write an IANA name, as Europe/Berlin",
+            file=file, key="time_zone",
+        ) from error  # fmt: skip
     for theirs, ours in lists.classes.items():
         if ours not in codes and ours != "unknown":
             raise ConfigError(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from datetime import UTC, datetime
 
 _NS_PER_MS = 1_000_000
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+PLAIN_IS = "letters, digits and . _ -, at most 64, the first a letter or digit"
+"""For messages: what `is_plain` holds of."""
 
 
 def event_id(at_ns: int, key: str | None = None) -> str:
@@ -32,6 +36,11 @@ def roll_id(web: str, at_ns: int, line_number: int, number: int) -> str:
 def sheet_id(roll: str, lane: int, start_um: int) -> str:
     """Roll, lane and start position: the content of the sheet's data-matrix code."""
     return f"{roll}/{lane}/{start_um // 1000:06d}"
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name from outside can stand in addresses, file names and the identifiers made of it."""
+    return _PLAIN.fullmatch(name) is not None
 
 
 def iso(at_ns: int) -> str:

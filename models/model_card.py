@@ -53,7 +53,7 @@ will give. No probability of detection was measured.
 
 * Fine cracks along the grain of the surface, and very soft changes of shade, are often missed.
 * A picture of up to {TILE_PX} px is brought to {draft.input.view_px} px on its long side, a larger one is shrunk as its
-  tiles would be: round spots smaller than 5 px in a picture of {TILE_PX} px are often missed. Give pictures of whole
+  tiles would be: round spots smaller than 5 px in a picture of {TILE_PX} px may be missed. Give pictures of whole
   parts, or strips of one size, as in training.
 * A surface unlike all training images is reported as anomalous as a whole.
 

@@ -43,13 +43,22 @@ class Scale:
 
 
 def sighting(
-    camera: Camera, header: StripHeader, spot: Spot, said: Classified, sized: Measured, scale: Scale
+    camera: Camera,
+    header: StripHeader,
+    spot: Spot,
+    said: Classified,
+    sized: Measured,
+    scale: Scale,
+    *,
+    began: StripHeader,
 ) -> Sighting:
-    """What a strip shows of a defect, on the roll."""
-    # A streak found in the mean of several strips began that many strips ago.
-    before = (spot.strips_count - 1) * header.lines if spot.test == "streak" else 0
+    """What a strip shows of a defect, on the roll.
+
+    Args:
+        began: strip in which it began; an earlier one for a streak found in the mean of several strips.
+    """
     bf, df, tx = sized.contrast
-    md_start_um, md_end_um = (scale.md_um(camera, header, row) for row in (sized.row_start - before, sized.row_end))
+    md_start_um, md_end_um = scale.md_um(camera, began, sized.row_start), scale.md_um(camera, header, sized.row_end)
     return Sighting(
         kind=said.kind,
         score=min(1.0, max(0.0, said.score)),
@@ -60,7 +69,7 @@ def sighting(
         size_um=sized.size_um,
         size_uncertainty_um=sized.size_uncertainty_um,
         position_uncertainty_um=hypot(sized.position_uncertainty_um, header.encoder_uncertainty_um),
-        length_um=max(sized.length_um, float(md_end_um - md_start_um)) if before else sized.length_um,
+        length_um=sized.length_um if began is header else max(sized.length_um, float(md_end_um - md_start_um)),
         width_um=sized.width_um,
         area_um2=sized.area_um2,
         contrast=(bf, df, tx),

@@ -21,7 +21,7 @@ from line.events import AnyEvent, FilmDefect, LinkState, RollEnded, RollStarted,
 from line.evidence import Evidence
 from line.film_sources import KEY, SourceSetting, camera_file, require_cameras, source_of
 from line.journal import read_entries
-from line.model import Camera
+from line.model import Camera, LineModel
 from line.service import Service
 from vision.camera_check import CameraCheck
 from vision.folder_source import FolderSource
@@ -72,9 +72,7 @@ async def film_sources(service: Service) -> AsyncIterator[FilmSources]:
             setting = found.settings[camera.id] = source_of(site.vision.sources, camera)
             match setting.kind:
                 case "genicam":
-                    viva()
-                    place_file = site.state_dir / "vision" / f"{camera.id}.json"
-                    live = LiveSource(camera, camera_file(setting.place), place_file)
+                    live = _live(camera, setting, site)
                     await asyncio.to_thread(stack.enter_context, live)
                     found.live.append(live)
                     found.frames[camera.id] = live
@@ -85,6 +83,26 @@ async def film_sources(service: Service) -> AsyncIterator[FilmSources]:
                 case "spool":
                     pass
         yield found
+
+
+def require_sources(site: Site, line: LineModel) -> None:
+    """Refuse what the vision role would not start with; a camera that does not answer is waited for, not refused.
+
+    Raises:
+        ConfigError: a source is wrong; names key or file, value and the next step.
+    """
+    require_cameras(site.vision.sources, line)
+    for camera in line.film_cameras():
+        setting = source_of(site.vision.sources, camera)
+        match setting.kind:
+            case "genicam":
+                _live(camera, setting, site)
+            case "folder":
+                _folder(camera, setting, site)
+            case "foreign":
+                ForeignInspector(line, camera, Path(setting.place))
+            case "spool":
+                pass
 
 
 def unreachable(setting: SourceSetting) -> str:
@@ -181,6 +199,11 @@ def _link(setting: SourceSetting, state: Literal["up", "stale", "down"], detail:
         wanted_count=1,
         live_count=int(state == "up"),
     )
+
+
+def _live(camera: Camera, setting: SourceSetting, site: Site) -> LiveSource:
+    viva()
+    return LiveSource(camera, camera_file(setting.place), site.state_dir / "vision" / f"{camera.id}.json")
 
 
 def _folder(camera: Camera, setting: SourceSetting, site: Site) -> FolderSource:

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from line.errors import FrameError
 from line.frames import SUFFIX, StripHeader, waiting
+from line.ids import PLAIN_IS, is_plain
 from line.model import Camera
 from vision.images import SUFFIXES, read_image
 from vision.sources import Taken, taken
@@ -217,6 +218,8 @@ def _of_names(files: Sequence[Path], camera: Camera) -> list[_Pictures]:
                 f"{file}: the name is not ROLL_STRIP_CHANNEL with a channel of {', '.join(camera.channels)}: "
                 f"rename it, or put a table {TABLES[0]} beside it"
             )
+        if not is_plain(match["roll"]):
+            raise FrameError(f"{file}: roll {match['roll']!r}: rename it: {PLAIN_IS}")
         strips.setdefault((file.parent, match["roll"], int(match["strip"])), {})[match["channel"].upper()] = file
     return [
         _Pictures(roll=roll, strip=strip, channels=channels, place=str(folder))
@@ -236,6 +239,8 @@ def _of_table(table: Path, camera: Camera) -> list[_Pictures]:
         for name in ("roll", "strip"):
             if not row.get(name):
                 raise FrameError(f"{where}: column {name}: empty: every strip has a roll and a number")
+        if not is_plain(row["roll"]):
+            raise FrameError(f"{where}: column roll: {row['roll']!r}: write {PLAIN_IS}")
         encoder, at = _whole(where, row, "encoder_um"), _whole(where, row, "at_ns")
         strip = _whole(where, row, "strip")
         assert strip is not None

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite, pi, sqrt
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from line.defect_rows import SizeMeasure
 from line.errors import MessageError
@@ -62,10 +61,7 @@ class CellReader:
     """
 
     def __init__(self, lists: ForeignLists, measures: dict[str, SizeMeasure]) -> None:
-        try:
-            self._zone = ZoneInfo(lists.time_zone) if lists.time_zone != "UTC" else UTC
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise MessageError(f"time_zone {lists.time_zone!r} is not known here: write an IANA name") from error
+        self._zone = lists.zone()
         self._lists = lists
         self._measures = measures
 

@@ -43,6 +43,11 @@ class Place:
     def length_um(self) -> int:
         return self.earlier_um + sum(mark.length_um for mark in self.marks.values())
 
+    def holds(self, mark: Mark) -> bool:
+        """Whether a mark of the class is a piece of what lasts here."""
+        here = abs(mark.cd_um - self.cd_um) <= _SAME_PLACE_UM and self.md_start_um <= mark.md_um <= self.md_end_um
+        return here and all(mark.roll == row.roll for row in self.marks.values())
+
 
 class LastingLines:
     """Lines of one class on one roll.

@@ -120,15 +120,18 @@ class PatternFinder:
             mark = mark_of(event, self._area_m2 + share * area_m2)
             if mark.kind not in self._rates:
                 continue
-            if mark.kind in self._lines:
-                found += self._lasting(strip, self._lines[mark.kind].came(mark), mark.kind)
+            place = self._lines[mark.kind].came(mark) if mark.kind in self._lines else None
+            if place is not None:
+                found += self._lasting(strip, place, mark.kind)
+                # Pieces of a line that lasts are no rate: it is one cause, and it is told.
+                found += self._rate(strip, self._rates[mark.kind].without(place.holds), mark.kind)
             if event.revision > 1:
                 self._repeats[mark.kind].grew(mark)
                 continue
             found += self._cluster(strip, mark)
             if not self._counts(mark):
                 continue
-            if area_m2:
+            if area_m2 and place is None:
                 found += self._rate(strip, self._rates[mark.kind].came(mark), mark.kind)
             folds[mark.kind] = folds.get(mark.kind, 0) + 1
             if folds[mark.kind] <= max(_FOLDED_PER_STRIP, length_um // _LENGTH_PER_FOLD_UM):
@@ -208,10 +211,8 @@ class PatternFinder:
                    reason=reason, cause=usual_cause(self._line, mark.kind)),
         )  # fmt: skip
 
-    def _lasting(
-        self, strip: StripInspected, place: Place | None, kind: str, *, over: bool = False
-    ) -> list[FilmPattern]:
-        if place is None or (over and not self._book.knows("rate", kind, place.first)):
+    def _lasting(self, strip: StripInspected, place: Place, kind: str, *, over: bool = False) -> list[FilmPattern]:
+        if over and not self._book.knows("rate", kind, place.first):
             return []
         if not over and not self._book.due("rate", kind, place.first, place.length_um):
             return []

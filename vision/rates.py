@@ -12,7 +12,7 @@ What is usual is learnt from film that has gone by without an alarm, late, and n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import exp, lgamma, log, log1p, sqrt
 
@@ -226,6 +226,19 @@ class RateWatch:
             return None
         self.alarm = None
         self._recent.clear()
+        return alarm
+
+    def without(self, known: Callable[[Mark], bool]) -> RateAlarm | None:
+        """Leave out defects that turn out to have a cause of their own; the alarm that ends, if most of it was these.
+
+        The others stay, so that an alarm of theirs is raised when the next one comes.
+        """
+        self._recent = deque((mark for mark in self._recent if not known(mark)), maxlen=self._recent.maxlen)
+        alarm = self.alarm
+        if alarm is None or 2 * sum(map(known, alarm.latest)) <= len(alarm.latest):
+            return None
+        alarm.ended = "most of them pieces of one that lasts"
+        self.alarm = None
         return alarm
 
     def _goes_on(self, alarm: RateAlarm, mark: Mark) -> None:

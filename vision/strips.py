@@ -7,6 +7,7 @@ only where they cannot be learnt from are they reported as `learning`, which doe
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,8 +32,9 @@ from vision.measure import Optics, measured
 from vision.parallel import ALONE, Crew
 from vision.pictures import evidence_png
 from vision.profile import ProfileGauge
+from vision.pyramid import STREAK_STRIPS
 from vision.screening import Screened, Spot, StreakMemory, screened
-from vision.tracks import Track, begun, continued, going_on, joined
+from vision.tracks import HOLE_UM, REACH_UM, Track, begun, continued, going_on, joined, within_reach
 from vision.verdict import Judge, worse
 
 log = logging.getLogger(__name__)
@@ -126,9 +128,9 @@ class StripInspector:
         self._waiting: list[_Strip] = []
         self._gates: Gates | None = None
         self._memory = StreakMemory()
+        self._looked: deque[StripHeader] = deque(maxlen=max(STREAK_STRIPS))
+        """Of the strips in the memory."""
         self._tracks: list[Track] = []
-        self._roll = ""
-        self._last_strip = -2
 
     @property
     def learning(self) -> bool:
@@ -201,11 +203,7 @@ class StripInspector:
 
     def _inspected(self, strip: _Strip, gates: Gates) -> StripResult:
         header = strip.header
-        if header.roll != self._roll:
-            self._begin(header.roll)
-        elif header.strip != self._last_strip + 1:
-            self._tracks, self._memory = [], StreakMemory()
-        self._last_strip = header.strip
+        self._goes_on(header)
         found = screened(strip.planes, gates, self._memory, most_spots=self._most_candidates, crew=self._crew)
         said = self._checked(strip, gates)
         over = found.crowded or found.found_count > self._most_candidates
@@ -216,7 +214,7 @@ class StripInspector:
             for number, (spot, said) in enumerate(zip(found.spots, classes, strict=True))
             if said.kind != CLEAN
         )
-        self._tracks = going_on(self._tracks)
+        self._tracks = going_on(self._tracks, over_capacity=over)
         seen: State = "uncalibrated" if self._out_of_calibration() else "inspected"
         event = self._event(header, "over_capacity" if over else seen, found, len(defects))
         start = _scale(self._figures).md_um(self._camera, header, 0)
@@ -235,9 +233,18 @@ class StripInspector:
         """Whether what the camera sees is uninspected, although defects that it shows are told."""
         return self._figures.standing != "ok" or bool(self._check and self._check.blind)
 
-    def _begin(self, roll: str) -> None:
-        self._roll, self._tracks, self._memory = roll, [], StreakMemory()
-        self._judge.forget()
+    def _goes_on(self, header: StripHeader) -> None:
+        """Take note of the next strip: what is known of the film before goes on beyond a short hole."""
+        last = self._looked[-1] if self._looked else None
+        hole_um = header.encoder_um - last.encoder_um - last.lines * last.pixel_um if last else 0.0
+        if last is None or header.roll != last.roll:
+            self._judge.forget()
+        if last is None or header.roll != last.roll or header.strip <= last.strip or hole_um > HOLE_UM:
+            self._tracks, self._memory = [], StreakMemory()
+            self._looked.clear()
+        self._looked.append(header)
+        start_um = _scale(self._figures).md_um(self._camera, header, 0)
+        self._tracks = within_reach(self._tracks, start_um, hole=hole_um > REACH_UM)
 
     def _classes(self, strip: _Strip, found: Screened, gates: Gates) -> list[Classified]:
         if not found.spots:
@@ -278,7 +285,8 @@ class StripInspector:
         sized = measured(
             strip.planes, found, gates, spot, self._judge.row(said.kind), _optics(self._figures, self._hole)
         )
-        sight = sighting(self._camera, header, spot, said, sized, _scale(self._figures, gates.wander.shift_um))
+        scale, began = _scale(self._figures, gates.wander.shift_um), self._looked[-spot.strips_count]
+        sight = sighting(self._camera, header, spot, said, sized, scale, began=began)
         track = continued(self._tracks, sight)
         again = track is not None
         kind = track.sight.kind if track else ""

@@ -99,20 +99,71 @@ def test_a_camera_outside_its_limits_ends_with_5_and_is_on_record(
 
 
 def test_the_reference_tile_renews_what_the_target_has_put_in_force(
-    state: Path, expose: Expose, planes: Planes
+    state: Path, expose: Expose, made: MadeTarget, planes: Planes
 ) -> None:
     expose(planes)
     assert main(["calibrate", "film"]) == OK
     before = read_calibration(state, "fins-1")
     for path in waiting(state / "spool" / "fins-1"):
         path.unlink()
-    expose(planes, first=40_000)
+    expose(made.planes(seed=1), first=40_000)
     assert main(["calibrate", "film", "--reference-tile", "--person", "bob"]) == OK
     after = read_calibration(state, "fins-1")
     assert before is not None and after is not None and after.tile is not None
     assert after.calibration == before.calibration
     assert after.in_force_until_ns > before.in_force_until_ns
     assert after.tile.person == "bob"
+
+
+def test_a_reference_tile_is_not_renewed_with_pictures_that_were_used_before(
+    state: Path, made: MadeTarget, planes: Planes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files say no time of their own: those of the calibration, of this look and of the look before are refused."""
+
+    def calibrated(name: str, seen: Planes, *words: str) -> int:
+        images = []
+        for channel, plane in zip(("BF", "DF", "TX"), seen, strict=True):
+            assert cv2.imwrite(str(tmp_path / f"{name}-{channel}.png"), plane)
+            images += ["--image", f"{channel}={tmp_path / name}-{channel}.png"]
+        return main(["calibrate", "film", *images, *words])
+
+    first, second = made.planes(seed=1), made.planes(seed=2)
+    assert calibrated("target", planes) == OK
+    assert calibrated("first", first, "--reference-tile") == OK
+    assert calibrated("second", second, "--reference-tile") == OK
+    before = read_calibration(state, "fins-1")
+    for name, seen in (("target", planes), ("first", first), ("second", second)):
+        assert calibrated(name, seen, "--reference-tile") == FAILURE
+        assert "were used before" in (said := capsys.readouterr().err)
+        assert "take new ones of the reference tile" in said
+    assert read_calibration(state, "fins-1") == before
+    assert calibrated("target", made.planes(seed=3)) == OK
+    assert calibrated("first", first, "--reference-tile") == FAILURE, "nor after another calibration"
+
+
+def test_a_blurred_camera_is_said_in_a_line_a_channel(
+    state: Path, expose: Expose, planes: Planes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expose(planes)
+    assert main(["calibrate", "film", "--least-mtf50", "0.5"]) == GATE_NOT_MET
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert len(lines) == 3
+    for channel, line in zip(("BF", "DF", "TX"), lines, strict=True):
+        failed = sum(f" {channel} " in row for row in out.splitlines() if row.startswith("FAIL"))
+        assert f" {channel} is 0." in line and line.endswith(f"; allowed: at least 0.5, and {failed - 1} more")
+
+
+def test_a_target_whose_figures_would_overlap_is_not_drawn(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "target.svg"
+    for words in (["--pitch-um", "500"], ["--square-um", "7000"], ["--mark-um", "2000"], ["--pitch-um", "1233"]):
+        assert main(["calibrate", "film", "--draw-target", str(file), *words]) == CONFIG_INVALID
+        assert "--pitch-um: is " in (said := capsys.readouterr().err)
+        assert "would overlap; more than" in said
+    assert not file.exists()
+    assert main(["calibrate", "film", "--draw-target", str(file), "--pitch-um", "1240"]) == OK
 
 
 def test_a_reference_tile_under_a_dimmed_lamp_ends_with_5(state: Path, expose: Expose, planes: Planes) -> None:
@@ -142,13 +193,13 @@ def test_frames_older_than_a_shift_put_nothing_in_force(
 
 
 def test_a_reference_tile_does_not_renew_what_must_be_calibrated_again(
-    state: Path, expose: Expose, planes: Planes, capsys: pytest.CaptureFixture[str]
+    state: Path, expose: Expose, made: MadeTarget, planes: Planes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expose(planes, age_h=30)
     assert main(["calibrate", "film", "--valid-days", "1"]) == GATE_NOT_MET
     for path in waiting(state / "spool" / "fins-1"):
         path.unlink()
-    expose(planes)
+    expose(made.planes(seed=1))
     assert main(["calibrate", "film", "--reference-tile"]) == GATE_NOT_MET
     assert "the target is due" in capsys.readouterr().err
 

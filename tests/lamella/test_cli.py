@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lamella.cli import VERBS, main
 from lamella.exit_codes import CONFIG_INVALID, DEPENDENCY_UNREACHABLE, FAILURE, NOT_FOUND, OK
+from lamella.roles import ROLES
 from line.inspection_files import FilmImageResult, FilmSummary, XrayStackResult
 from models.one_class import OneClassSettings, train_one_class
 
@@ -210,3 +211,37 @@ def test_the_line_model_is_shown_with_units(capsys: pytest.CaptureFixture[str]) 
     assert "frost point" in said
     assert main(["line", "show", "--json"]) == OK
     assert len(json.loads(capsys.readouterr().out)["stations"]) == 19
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("folder:/nowhere", "vision.sources: value 'fins-1=folder:/nowhere': /nowhere: nothing there to play"),
+        ("folder:{}", "strips.csv: row 1: column strip: 'x': not a whole number"),
+        ("foreign:{}/none.toml", "none.toml: cannot be read: No such file"),
+        ("foreign:{}/bad.toml", "bad.toml: "),
+        ("genicam:{}/none.toml", "none.toml: cannot be read: No such file"),
+        ("genicam:{}/bad.toml", "bad.toml: "),
+    ],
+)
+def test_a_wrong_source_of_film_ends_the_run_before_any_role_starts(
+    source: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "strips.csv").write_text("roll,strip,BF\nFR-1,x,a.png\n")
+    (tmp_path / "bad.toml").write_text("camera = 7\n")
+    setting = f"vision.sources=fins-1={source.format(tmp_path)}"
+    assert main(["run", "--state", str(tmp_path / "state"), "--set", setting]) == CONFIG_INVALID
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.startswith("lamella: ") and said.count("\n") == 1
+    assert not (tmp_path / "state" / "logs").exists(), "no role was started"
+
+
+@pytest.mark.parametrize("words", [*(["--role", role] for role in ROLES), ["--set", "broker.kind=external"]])
+def test_a_broker_port_that_nobody_knows_is_refused_with_what_to_set(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *words, "--state", str(tmp_path / "state")]) == CONFIG_INVALID
+    said = capsys.readouterr().err
+    assert said.startswith("lamella: broker.port: is 0")
+    assert "--set broker.port=1883, the same for every role" in said

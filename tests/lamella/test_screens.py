@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from iotcore import Broker
@@ -210,6 +211,25 @@ async def test_the_line_is_shown_whole_when_nobody_knows_the_roll_under_way(rig:
     rig.line.current_roll = ROLL
     await expect(window.page.get_by_test_id("abnormal-film-over-capacity")).to_be_visible()
     assert window.complaints == []
+
+
+async def test_a_camera_without_a_calibration_is_said_to_inspect_only_where_it_needs_none(
+    rig: Rig, window: Window
+) -> None:
+    bare = [
+        msgspec.structs.replace(camera_checked(state), calibration="", valid_until_ns=0)
+        for state in ("ok", "uncalibrated")
+    ]
+    services = window.page.get_by_test_id("services")
+    rig.line.cameras = (bare[0],)
+    await window.go("/")
+    await expect(services).to_contain_text("figures of the line model")
+    rig.line.cameras = (bare[1],)
+    await window.go("/")
+    await expect(window.page.get_by_test_id("abnormal-fins-1")).to_contain_text("film counts as not inspected")
+    await expect(services).to_contain_text("uncalibrated")
+    await expect(services).to_contain_text("no calibration that counts")
+    await expect(services).not_to_contain_text("figures of the line model")
 
 
 async def test_what_a_camera_and_a_pattern_say_is_on_the_page_at_once(rig: Rig, window: Window) -> None:

@@ -38,8 +38,9 @@ def test_a_taken_port_ends_the_run_at_once_and_names_the_setting(
 
 
 def test_a_role_run_alone_says_the_same(taken: int, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lamella", "run", "--role", "console", "--state", str(tmp_path), "--port"]
-    done = subprocess.run([*command, str(taken)], capture_output=True, text=True, timeout=20, check=False)
+    command = [sys.executable, "-m", "lamella", "run", "--role", "console", "--state", str(tmp_path)]
+    ports = ["--set", "broker.port=1883", "--port", str(taken)]
+    done = subprocess.run([*command, *ports], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == CONFLICT
     assert f"console.port: 127.0.0.1:{taken} is in use" in done.stderr
 

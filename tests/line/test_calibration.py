@@ -14,6 +14,7 @@ from line.calibration import (
     holds,
     in_force,
     in_words,
+    known_frames,
     read_calibration,
     write_calibration,
 )
@@ -143,6 +144,22 @@ def test_a_calibration_is_read_as_it_was_written_and_stays_by_its_name(tmp_path:
         "fins-1-b.json",
     }
     assert not list((tmp_path / "calibrations").rglob("*.tmp"))
+
+
+def test_frames_of_every_look_at_the_tile_stay_known_and_are_the_cameras_own(tmp_path: Path) -> None:
+    assert known_frames(tmp_path, "fins-1") == set()
+    full = made()
+    for digest in ("1" * 64, "2" * 64, "3" * 64):
+        tile = TileCheck(at_ns=AT_NS, valid_until_ns=AT_NS, person="bob", frames_digest=digest, measures=())
+        write_calibration(tmp_path, msgspec.structs.replace(full, tile=tile))
+    write_calibration(tmp_path, full)
+    other = msgspec.structs.replace(full, camera="fins-10", calibration="fins-10-a", frames_digest="f" * 64)
+    write_calibration(tmp_path, other)
+    assert known_frames(tmp_path, "fins-1") == {full.frames_digest, "1" * 64, "2" * 64, "3" * 64}
+    kept = tmp_path / "calibrations" / "before" / "fins-1-a.json"
+    kept.write_text("{")
+    with pytest.raises(ConfigError, match=r"before/fins-1-a\.json: cannot be read .*: move it out of this folder"):
+        known_frames(tmp_path, "fins-1")
 
 
 def test_a_camera_that_was_never_calibrated_has_none(tmp_path: Path) -> None:

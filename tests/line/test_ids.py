@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import uuid
 
-from line.ids import event_id, iso, roll_id, sheet_id
+from line.ids import event_id, is_plain, iso, roll_id, sheet_id
 
 AT_NS = 1_790_000_000_123_000_000
 
@@ -29,3 +29,8 @@ def test_names_of_rolls_and_sheets_say_where_they_come_from() -> None:
 
 def test_plant_time_is_shown_in_utc_with_milliseconds() -> None:
     assert iso(AT_NS) == "2026-09-21T14:13:20.123Z"
+
+
+def test_a_plain_name_fits_addresses_files_and_topics() -> None:
+    assert all(map(is_plain, ["FR-261124-1-003c", "7", "roll_a.2", "R" * 64]))
+    assert not any(map(is_plain, ["", "..", "../../x", "a/b", "a+#b", "a b", "a\n", "-r", "Rülle", "R" * 65]))

@@ -19,11 +19,12 @@ from line.events import AnyEvent, FilmDefect, LinkState, RollStarted, StripInspe
 from line.film_sources import source_settings
 from line.frames import SpoolWriter, waiting
 from line.journal import read_entries
+from line.model import load_line
 from line.service import open_service
 from tests.vision.made_film import MadeFilm, pinhole
 from tests.vision.test_foreign import MAPPING, ROWS, write
 from tests.vision.test_genicam import SERIAL, aravis
-from vision.film_sources import unreachable
+from vision.film_sources import require_sources, unreachable
 from vision.service import serve
 
 
@@ -179,3 +180,12 @@ def test_what_cannot_be_reached_is_named(tmp_path: Path) -> None:
     with aravis():
         (camera,) = source_settings(f"fins-1=genicam:{SERIAL}")
         assert unreachable(camera) == ""
+
+
+def test_a_camera_that_does_not_answer_is_no_wrong_source(site: Site, bundle_folder: Path, tmp_path: Path) -> None:
+    line = load_line()
+    require_sources(with_source(site, bundle_folder, "", "fins-1=genicam:NOBODY"), line)
+    file = tmp_path / "fins-1.toml"
+    file.write_text('camera = "NOBODY"\nchannel_order = ["BF", "DF", "UV"]\n')
+    with pytest.raises(ConfigError, match="UV"):
+        require_sources(with_source(site, bundle_folder, "", f"fins-1=genicam:{file}"), line)

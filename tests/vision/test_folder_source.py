@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import msgspec
@@ -135,6 +136,8 @@ def test_a_table_says_encoder_time_and_missed_lines(tmp_path: Path, kind: str) -
     ("table", "says"),
     [
         ("roll,strip,BF\nFR-1,x,a.png\n", "row 1: column strip: 'x': not a whole number"),
+        ("roll,strip,BF\n../../x,3,a.png\n", "row 1: column roll: '../../x': write letters, digits"),
+        ("roll,strip,BF\nFR-1,3,a.png\na/+#b,4,b.png\n", "row 2: column roll: 'a/\\+#b'"),
         ("roll,strip,BF\n,3,a.png\n", "row 1: column roll: empty"),
         ("roll,strip,BF\nFR-1,-3,a.png\n", "row 1: column strip: '-3': out of all measure"),
         ("roll,strip,encoder_um\nFR-1,3,9999999999999999999\n", "column encoder_um: .* out of all measure"),
@@ -158,9 +161,26 @@ def test_names_that_say_nothing_and_empty_places_are_refused(tmp_path: Path) -> 
         FolderSource(camera_row(), str(tmp_path))
 
 
-def test_playing_at_pace_takes_as_long_as_the_film_took(tmp_path: Path) -> None:
-    folder = written(tmp_path / "rec", list(range(21)))
-    began_s = time.monotonic()
-    all_of(FolderSource(camera_row(), str(folder), speed=0.5))
-    # 20 strips of 16 lines at 1,600 lines a second, half as fast.
-    assert time.monotonic() - began_s == pytest.approx(0.4, abs=0.2)
+@pytest.mark.parametrize("roll", ["..", "a+#b", "FR 1", "-", "R" * 65])
+def test_a_roll_that_is_no_plain_name_is_refused_by_file(tmp_path: Path, roll: str) -> None:
+    pictures(tmp_path, [0], roll)
+    with pytest.raises(FrameError, match=r"_0000_BF\.png: roll '.*': rename it: letters, digits"):
+        FolderSource(camera_row(), str(tmp_path))
+
+
+def test_playing_at_pace_takes_as_long_as_the_film_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """21 strips of 16 lines at 1,600 lines a second, half as fast, by a clock that is looked at each millisecond."""
+    now_s = 100.0
+    monkeypatch.setattr(
+        "vision.folder_source.time", SimpleNamespace(monotonic=lambda: now_s, time_ns=lambda: round(now_s * 1e9))
+    )
+    source = FolderSource(camera_row(), str(written(tmp_path / "rec", list(range(21)))), speed=0.5)
+    taken_s = []
+    while not source.ended:
+        assert now_s < 101
+        if source.take() is not None:
+            taken_s.append(now_s - 100)
+        now_s += 0.001
+    # Each strip is due 20 ms after the one before, and none is early.
+    assert taken_s == pytest.approx([0.020 * strip for strip in range(21)], abs=0.0011)
+    assert all(at_s > 0.020 * strip - 1e-9 for strip, at_s in enumerate(taken_s))

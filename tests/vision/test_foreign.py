@@ -458,3 +458,10 @@ def test_events_follow_the_wire(line: LineModel, mapping: Path) -> None:
     write(mapping, *ROWS)
     for event in events(looked(ForeignInspector(line, line.camera("fins-1"), mapping))):
         assert msgspec.json.decode(msgspec.json.encode(event), type=type(event)) == event
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlni", "../etc/passwd", "Europe", ""])
+def test_an_unknown_time_zone_is_refused_by_file_and_field(line: LineModel, mapping: Path, zone: str) -> None:
+    mapping.write_text(MAPPING.replace("Europe/Berlin", zone), encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"time_zone: is '{zone}', which is not known here; write an IANA name"):
+        ForeignInspector(line, line.camera("fins-1"), mapping)

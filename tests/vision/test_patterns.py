@@ -227,6 +227,34 @@ def test_pieces_of_a_streak_at_one_place_are_one_streak(finder: PatternFinder) -
     assert found[-1].reason.endswith("over 12.0 m, ended at MD 14.95 m")
 
 
+def test_pieces_of_a_lasting_line_are_no_rate_however_far_apart(finder: PatternFinder) -> None:
+    line = [defect("STR", 500_000 + 1_000_000 * k, 112_000, length_um=990_000) for k in range(10)]
+    pieces = [defect("STR", 12_000_000 + 150_000 * k, 112_000, length_um=5_000) for k in range(100)]
+    found = passed(finder, [*line, *pieces], length_um=28_000_000)
+    assert len({row.pattern for row in found}) == 1
+    assert not any("times the usual" in row.reason for row in found)
+
+
+def test_a_rate_of_pieces_ends_when_their_line_lasts(finder: PatternFinder) -> None:
+    pieces = [defect("STR", 100_000 + 150_000 * k, 112_000, length_um=60_000) for k in range(120)]
+    found = passed(finder, pieces, length_um=18_000_000)
+    rates = [row for row in found if "times the usual" in row.reason]
+    assert rates[-1].reason.endswith("most of them pieces of one that lasts")
+    assert rates[-1].md_end_um < 13_000_000
+    assert found[-1].reason.startswith("streak / line at CD 112 mm")
+    assert len({row.pattern for row in found}) == 2
+
+
+def test_a_rate_elsewhere_is_told_beside_a_lasting_line_without_its_pieces(finder: PatternFinder) -> None:
+    line = [defect("STR", 500_000 + 1_000_000 * k, 112_000, length_um=990_000) for k in range(10)]
+    pieces = [defect("STR", 12_000_000 + 150_000 * k, 112_000, length_um=5_000) for k in range(100)]
+    others = [defect("STR", 13_000_000 + 700_000 * k, 20_000 + 13_000 * (7 * k % 20), length_um=9) for k in range(16)]
+    found = passed(finder, [*line, *pieces, *others], length_um=28_000_000)
+    rates = [row for row in found if "times the usual" in row.reason]
+    assert len({row.pattern for row in rates}) == 1
+    assert 8 <= rates[-1].defects_count <= 16
+
+
 def test_the_cause_is_the_line_models_without_its_sources(line: LineModel) -> None:
     assert usual_cause(line, "MET").startswith(
         "pump/valve wear, cutting burr, guides; cutting and welding are the usual sources; driven by state.magnet_off"

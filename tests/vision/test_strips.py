@@ -144,12 +144,65 @@ def test_a_streak_through_three_strips_is_one_defect_with_growing_revision(
     assert len({defect.image for defect in sightings}) == 1
 
 
-def test_a_strip_that_was_lost_ends_a_streak(inspector: StripInspector, film: MadeFilm, good_strips: Strips) -> None:
+def test_a_streak_with_every_fifth_strip_missing_is_one_defect(
+    inspector: StripInspector, film: MadeFilm, good_strips: Strips
+) -> None:
+    play(inspector, film, {}, 8, good_strips)
+    pictures = [film.planes(500 + number, [streak(1200, 300)]) for number in range(3)]
+    looked = [number for number in range(8, 208) if number % 5]
+    results = [inspector.inspect(film.header(number), pictures[number % 3])[0] for number in looked]
+    defects = [defect for result in results for defect in result.defects]
+    assert [defect.revision for defect in defects] == list(range(1, 161))
+    assert {(defect.defect, defect.md_start_um) for defect in defects} == {(defects[0].defect, 8 * 5120)}
+    assert [defect.md_end_um for defect in defects] == [(number + 1) * 5120 for number in looked]
+    assert [result.strip.strip for result in results] == looked
+
+
+@pytest.mark.parametrize(("missing", "one"), [(1, True), (97, True), (98, False), (5_000, False)])
+def test_a_streak_goes_on_beyond_half_a_metre_that_was_not_inspected_and_no_more(
+    inspector: StripInspector, film: MadeFilm, good_strips: Strips, missing: int, one: bool
+) -> None:
     play(inspector, film, {}, 8, good_strips)
     first = inspector.inspect(film.header(8), film.planes(500, [streak(1200, 300)]))
-    after = inspector.inspect(film.header(10), film.planes(501, [streak(1200, 300)]))
+    after = inspector.inspect(film.header(9 + missing), film.planes(501, [streak(1200, 300)]))
+    assert (first[0].defects[0].defect == after[0].defects[0].defect) == one
+    assert after[0].defects[0].revision == 1 + one
+
+
+def test_a_streak_beside_the_place_of_one_before_a_hole_is_another(
+    inspector: StripInspector, film: MadeFilm, good_strips: Strips
+) -> None:
+    play(inspector, film, {}, 8, good_strips)
+    first = inspector.inspect(film.header(8), film.planes(500, [streak(1200, 300)]))
+    after = inspector.inspect(film.header(10), film.planes(501, [streak(1240, 300)]))
     assert first[0].defects[0].defect != after[0].defects[0].defect
-    assert after[0].defects[0].revision == 1
+
+
+@pytest.mark.parametrize(("dropped_lines", "defects_count"), [(0, 1), (100, 2)])
+def test_spots_at_both_sides_of_dropped_lines_are_not_joined(
+    inspector: StripInspector, film: MadeFilm, good_strips: Strips, dropped_lines: int, defects_count: int
+) -> None:
+    play(inspector, film, {}, 8, good_strips)
+    results = inspector.inspect(film.header(8), film.planes(500, [pinhole(256, 1500, 240)]))
+    after = film.header(9)
+    after = msgspec.structs.replace(
+        after, encoder_um=after.encoder_um + 20 * dropped_lines, missed_lines_count=dropped_lines
+    )
+    results += inspector.inspect(after, film.planes(501, [pinhole(0, 1500, 240)]))
+    assert len({defect.defect for result in results for defect in result.defects}) == defects_count
+
+
+def test_a_faint_streak_across_a_hole_began_before_it(
+    inspector: StripInspector, film: MadeFilm, good_strips: Strips
+) -> None:
+    play(inspector, film, {}, 8, good_strips)
+    looked = [8, 9, *range(20, 30)]
+    faint = [film.planes(500 + number, [streak(1202, 80, 0.2)]) for number in range(4)]
+    results = [inspector.inspect(film.header(number), faint[number % 4])[0] for number in looked]
+    defects = [defect for result in results for defect in result.defects]
+    assert len({defect.defect for defect in defects}) == 1
+    assert defects[0].md_end_um > 20 * 5120
+    assert defects[0].md_start_um == 8 * 5120
 
 
 def test_a_hole_cut_by_the_border_of_two_strips_is_one_defect(
@@ -208,6 +261,19 @@ def test_a_streak_goes_on_through_a_strip_of_thousands_of_spots(
     streaks = [defect for defect in defects if defect.md_end_um - defect.md_start_um >= 5120]
     assert [defect.revision for defect in streaks] == [1, 2, 3]
     assert len({defect.defect for defect in streaks}) == 1
+
+
+def test_a_streak_goes_on_beyond_a_strip_that_stands_out_as_a_whole(
+    inspector: StripInspector, film: MadeFilm, good_strips: Strips
+) -> None:
+    play(inspector, film, {}, 8, good_strips)
+    lines = film.planes(800, [streak(1200, 300)])
+    dark = MadeFilm(lamp=(0.3, 1.0, 1.0)).planes(801)
+    results = [inspector.inspect(film.header(8 + k), planes)[0] for k, planes in enumerate((lines, dark, lines))]
+    assert [result.strip.state for result in results] == ["inspected", "over_capacity", "inspected"]
+    (before,), (after,) = results[0].defects, results[2].defects
+    assert after.defect == before.defect
+    assert (after.md_start_um, after.md_end_um) == (8 * 5120, 11 * 5120)
 
 
 def test_a_burst_of_defects_has_pictures_of_the_strongest_only(

@@ -192,9 +192,9 @@ function CameraState({ state }) {
   return priority ? html`<${Alarm} priority=${priority}>${word}<//>` : html`<${Glyph} name="dot" /> ${word}`;
 }
 
-/** The calibration in force and until when. */
+/** The calibration in force and until when; simulated frames need none. */
 function validity(camera) {
-  if (!camera.calibration) return t("services.not_calibrated");
+  if (!camera.calibration) return t(camera.state === "uncalibrated" ? "services.not_calibrated" : "services.nominal");
   return camera.valid_until ? t("services.calibrated_until", { calibration: camera.calibration, until: minute(camera.valid_until) }) : camera.calibration;
 }
 
