@@ -8,18 +8,19 @@ follows one that holds there. Each counts by its own uncertainty.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import erf, expm1, hypot, inf, pi, sqrt
+from math import hypot, inf, pi, sqrt
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from line.defect_rows import DefectClass, SizeMeasure
+from vision.blurred import CONTRAST_SPREAD, SHAPE_SPREAD, clipped_disc_px, combined, resolved_bar_px, resolved_disc_px
+from vision.cutout import TRANSMISSION, Cut, View, channel_of, cut_out, view_of
 from vision.depth import HOLE_CONTRAST, Depth, bar_dilution, depth_of, disc_dilution
 from vision.gates import Gates
-from vision.pyramid import QUARTER, Floats
+from vision.pyramid import Floats
 from vision.screening import Screened, Spot
 
 COVERAGE = 2.0
@@ -36,25 +37,9 @@ a fold tapers off, thin threads look a blur wider. Fitted to two renderers of fi
 another, midway between them; where they disagree the form is in doubt by as much. A study on real coupons replaces
 it."""
 
-_MARGIN_PX = 14
-_WIDEST_FINE_PX = 160
-"""A spot that is larger is measured on the quarter image."""
-_SMOOTHING_PX = (0.7, 2.0, 5.0, 12.0)
-"""Tried in turn until the core stands out; large clouds are fainter than the grain of the film."""
-_CLEAR_RATIO = 9.0
 _SATURATED_GREY = 250
-_TRANSMISSION = 2
-_LEAST_TRANSMISSION = 0.2
-"""Core contrast of a class from which transmission is the channel to measure in: it sees film, not gloss or shade."""
-_TRANSMISSION_SHARE = 0.3
-"""Of the clearest channel's clarity; below it, transmission is too faint to measure in."""
-_CONTRAST_SPREAD = 0.2
-"""Relative standard deviation of the core contrast within a class (D)."""
-_SHAPE_SPREAD = 0.07
-"""Relative standard deviation of a size because no defect is a disc or a bar (D)."""
 _GRAIN_AREA_PX = 7.0
 """Pixels over which the grain of the film is correlated: noise of a sum over n pixels grows with sqrt(n times this)."""
-_THROUGH_ROWS = 32
 _LINE_CELLS = 40
 _LARGEST_ASPECT = 4.0
 """Of what is measured by its diameter."""
@@ -98,37 +83,6 @@ class Measured:
     """From transmission; None for a class that is not more film or less, or without this channel."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cut:
-    """A spot cut out, per channel relative to the film around it."""
-
-    changes: tuple[Floats, ...]
-    around: NDArray[np.bool_]
-    """Where there is film and no spot."""
-    inner: tuple[slice, slice]
-    """The spot in the cut."""
-    top: int
-    left: int
-    step: int
-    """Full-resolution pixels a cell."""
-    through: bool
-    """From the first line of the strip to the last."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _View:
-    """One channel of a cut, smoothed as much as its core needs."""
-
-    smooth: Floats
-    noise: float
-    """Standard deviation of `smooth` where there is film."""
-    smoothing: float
-
-    def clarity(self, inner: tuple[slice, slice]) -> float:
-        """Highest change over the noise."""
-        return float(np.abs(self.smooth[inner]).max()) / self.noise
-
-
 def measured(
     planes: NDArray[np.uint8], found: Screened, gates: Gates, spot: Spot, row: DefectClass | None, optics: Optics
 ) -> Measured:
@@ -143,9 +97,9 @@ def measured(
         optics: of the camera.
     """
     lines = planes.shape[1]
-    cut = _cut(planes, found, gates, spot)
-    views = [_view(change, cut) for change in cut.changes]
-    channel = _channel(cut, views, row)
+    cut = cut_out(planes, found, gates, spot)
+    views = [view_of(change, cut) for change in cut.changes]
+    channel = channel_of(cut, views, row)
     view = views[channel]
     measure = row.size_measure if row else "diameter"
     sign, core, mask = _masked(view, cut, measure)
@@ -163,15 +117,15 @@ def measured(
         relative = hypot(noise, grain * sqrt(_GRAIN_AREA_PX * rim.sum()) / max(total, 1e-6))
         clip = _clip(planes, found, gates, spot, channel) if sign > 0 and cut.step == 1 else inf
         if known > clip:
-            narrow = _clipped_disc_px(total, known, clip, hypot(optics.blur_px, 0.29))
-            narrow_spread = hypot(0.15, 0.5 * _CONTRAST_SPREAD * narrow)
+            narrow = clipped_disc_px(total, known, clip, hypot(optics.blur_px, 0.29))
+            narrow_spread = hypot(0.15, 0.5 * CONTRAST_SPREAD * narrow)
         else:
-            narrow, narrow_spread = _combined(total, core, blur, known, relative, resolved_disc_px, power=2)
+            narrow, narrow_spread = combined(total, core, blur, known, relative, resolved_disc_px, power=2)
         raw, spread = narrow, narrow_spread
     else:
         total, peak = _across(change, view.smooth * sign, mask, rim, core, along_rows=along_rows)
-        narrow, narrow_spread = _combined(total, peak, blur, known, noise, resolved_bar_px, power=1)
-        raw, spread = (length, hypot(0.6, _SHAPE_SPREAD * length)) if measure == "length" else (narrow, narrow_spread)
+        narrow, narrow_spread = combined(total, peak, blur, known, noise, resolved_bar_px, power=1)
+        raw, spread = (length, hypot(0.6, SHAPE_SPREAD * length)) if measure == "length" else (narrow, narrow_spread)
     size = factor * max(raw - halo_um / pixel, 0.3 * raw)
     spread = hypot(factor * spread, form * size)
     match measure:
@@ -202,8 +156,8 @@ def measured(
 
 def _depth(
     planes: NDArray[np.uint8],
-    cut: _Cut,
-    views: list[_View],
+    cut: Cut,
+    views: list[View],
     mask: NDArray[np.bool_],
     spot: Spot,
     row: DefectClass | None,
@@ -217,14 +171,14 @@ def _depth(
         narrow: its smaller size in cells, before the class's form is accounted for.
         narrow_spread: standard deviation of it.
     """
-    if row is None or len(views) <= _TRANSMISSION:
+    if row is None or len(views) <= TRANSMISSION:
         return None
-    view = views[_TRANSMISSION]
+    view = views[TRANSMISSION]
     dilution = disc_dilution if row.size_measure == "diameter" else bar_dilution
     sigma = hypot(optics.blur_px / cut.step, 0.29, view.smoothing)
     seen = dilution(narrow, sigma)
     doubt = (dilution(narrow + narrow_spread, sigma) - dilution(max(narrow - narrow_spread, 0.05), sigma)) / 2
-    part = planes[_TRANSMISSION, spot.row_start : spot.row_end, spot.column_start : spot.column_end]
+    part = planes[TRANSMISSION, spot.row_start : spot.row_end, spot.column_start : spot.column_end]
     core = _core_contrast(view.smooth, mask)
     if row.size_measure == "width" and np.count_nonzero(mask) >= _LINE_CELLS:
         # A line is torn and sways: it is as deep as where it is whole.
@@ -240,92 +194,6 @@ def _depth(
     )
 
 
-def resolved_disc_px(ratio: float, blur: float) -> float:
-    """Diameter of a blurred disc from its whole change over its highest; 0 where blur is all there is.
-
-    ratio = (pi / 4) d^2 / (1 - exp(-d^2 / (8 blur^2))), solved for d.
-    """
-    return _solved(ratio, lambda d: -pi / 4 * d * d / expm1(-d * d / (8 * blur * blur)), sqrt(4 / pi * ratio))
-
-
-def resolved_bar_px(ratio: float, blur: float) -> float:
-    """Width of a blurred bar from its whole change across over its highest; 0 where blur is all there is.
-
-    ratio = w / erf(w / (2 sqrt(2) blur)), solved for w.
-    """
-    return _solved(ratio, lambda w: w / erf(w / (2 * sqrt(2) * blur)), ratio)
-
-
-def _solved(ratio: float, growing: Callable[[float], float], high: float) -> float:
-    """Where a growing function takes a value, between nearly 0 and `high`; 0 when it is above it everywhere."""
-    low = 0.05
-    if growing(low) >= ratio:
-        return 0.0
-    for _ in range(30):
-        middle = (low + high) / 2
-        low, high = (middle, high) if growing(middle) < ratio else (low, middle)
-    return (low + high) / 2
-
-
-def _combined(
-    total: float,
-    core: float,
-    blur: float,
-    known: float,
-    relative: float,
-    resolved: Callable[[float, float], float],
-    *,
-    power: int,
-) -> tuple[float, float]:
-    """Size and its standard deviation from both views, weighted by their variances.
-
-    Args:
-        total: whole change.
-        core: highest change.
-        blur: sigma of the optics with pixel and smoothing.
-        known: core contrast that the line model gives for the class; 0 where it gives none.
-        relative: standard deviation of total and core, relative.
-        resolved: size by the ratio of total and core.
-        power: of the size that `total` is proportional to.
-    """
-    ratio = max(total, 1e-3) / core
-    relative = min(relative, 0.9)
-    own = resolved(ratio, blur)
-    own_spread = (resolved(ratio * (1 + relative), blur) - resolved(ratio * (1 - relative), blur)) / 2
-    # Near the size of the blur the ratio says only "small": the smallest size it tells apart is its uncertainty.
-    own_spread = hypot(own_spread, _SHAPE_SPREAD * own, 0.5 * blur if own < 2 * blur else 0.0) if own else inf
-    if not known:
-        return (own, own_spread) if own else (2 * blur, blur)
-    scale = 4 / pi if power == 2 else 1.0
-    by_light = (scale * max(total, 1e-3) / known) ** (1 / power)
-    light_spread = max(by_light * hypot(_CONTRAST_SPREAD, relative) / power, 0.1)
-    if own > 4 * blur:
-        # Resolved: what the film really has at its core is known better than what the class usually has.
-        return own, own_spread
-    weights = (1 / own_spread**2, 1 / light_spread**2)
-    size = (own * weights[0] + by_light * weights[1]) / sum(weights)
-    return size, sqrt(1 / sum(weights))
-
-
-def _clipped_disc_px(total: float, contrast: float, clip: float, blur: float) -> float:
-    """Diameter of a blurred disc of known contrast whose core the sensor cut off at `clip`, from its whole change."""
-    low, high = 0.2, 2 * sqrt(4 / pi * total / clip) + 1
-    for _ in range(14):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _clipped_total(middle, contrast, clip, blur) < total else (low, middle)
-    return (low + high) / 2
-
-
-def _clipped_total(diameter: float, contrast: float, clip: float, blur: float) -> float:
-    fine = 3
-    half = int(np.ceil((diameter / 2 + 4 * blur) * fine))
-    axis = np.arange(-half, half + 1, dtype=np.float32)
-    distance = np.hypot(axis[:, None], axis)
-    disc = np.clip(diameter / 2 * fine - distance + 0.5, 0, 1).astype(np.float32)
-    blurred = contrast * cv2.GaussianBlur(disc, (0, 0), blur * fine)
-    return float(np.minimum(blurred, clip).sum()) / fine**2
-
-
 def _clip(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot: Spot, channel: int) -> float:
     """Relative change at which the sensor saturates there; without limit where it did not."""
     columns = slice(spot.column_start, spot.column_end)
@@ -335,61 +203,7 @@ def _clip(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot: Spot, 
     return 255 / float(np.median(gates.look.level[channel, columns]) * found.gain[channel]) - 1
 
 
-def _cut(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot: Spot) -> _Cut:
-    through = spot.height >= planes.shape[1] // QUARTER * QUARTER
-    wide = spot.width if through else max(spot.width, spot.height)
-    step = QUARTER if wide > _WIDEST_FINE_PX else 1
-    margin = _MARGIN_PX + wide // 3 // step
-    height, width = (size // step for size in planes.shape[1:])
-    top, bottom = max(0, spot.row_start // step - margin), min(height, -(-spot.row_end // step) + margin)
-    left, right = max(0, spot.column_start // step - margin), min(width, -(-spot.column_end // step) + margin)
-    inner = (
-        slice(spot.row_start // step - top, -(-spot.row_end // step) - top),
-        slice(spot.column_start // step - left, -(-spot.column_end // step) - left),
-    )
-    around = np.ones((bottom - top, right - left), bool)
-    around[max(0, inner[0].start - 3) : inner[0].stop + 3, max(0, inner[1].start - 3) : inner[1].stop + 3] = False
-    if not around.any():
-        around[:] = True
-    changes = []
-    for channel, plane in enumerate(planes):
-        if step == 1:
-            level = gates.look.level[channel, left:right] * found.gain[channel]
-            change = plane[top:bottom, left:right] / level - 1
-        else:
-            change = found.changes[channel][top:bottom, left:right]
-        changes.append(np.asarray(change - np.median(change[around]), np.float32))
-    return _Cut(changes=tuple(changes), around=around, inner=inner, top=top, left=left, step=step, through=through)
-
-
-def _view(change: Floats, cut: _Cut) -> _View:
-    """Smoothed until the core stands out, by no more than a sixth of the spot."""
-    side = min(part.stop - part.start for part in cut.inner)
-    view = None
-    for smoothing in _SMOOTHING_PX:
-        if view is not None and smoothing > side / 6:
-            break
-        smooth = np.asarray(cv2.GaussianBlur(change, (0, 0), smoothing), np.float32)
-        if cut.through:
-            smooth = np.asarray(cv2.blur(smooth, (1, _THROUGH_ROWS)), np.float32)
-        film = smooth[cut.around]
-        noise = 1.4826 * float(np.median(np.abs(film - np.median(film)))) + 1e-4
-        view = _View(smooth=smooth, noise=noise, smoothing=smoothing)
-        if view.clarity(cut.inner) > _CLEAR_RATIO:
-            break
-    assert view is not None
-    return view
-
-
-def _channel(cut: _Cut, views: list[_View], row: DefectClass | None) -> int:
-    """Transmission where the class shows in it and this defect does, else where it stands out most."""
-    clarity = [view.clarity(cut.inner) for view in views]
-    best = int(np.argmax(clarity))
-    by_film = row is not None and abs(row.contrast_tx or 0.0) >= _LEAST_TRANSMISSION and len(views) > _TRANSMISSION
-    return _TRANSMISSION if by_film and clarity[_TRANSMISSION] > max(6, _TRANSMISSION_SHARE * clarity[best]) else best
-
-
-def _masked(view: _View, cut: _Cut, measure: SizeMeasure) -> tuple[int, float, NDArray[np.bool_]]:
+def _masked(view: View, cut: Cut, measure: SizeMeasure) -> tuple[int, float, NDArray[np.bool_]]:
     """Sign and height of the core, and what lies above half of it together with the core."""
     part = view.smooth[cut.inner]
     peak = float(part.flat[int(np.argmax(np.abs(part)))])

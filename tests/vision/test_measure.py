@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from line.defect_rows import DefectClass
 from line.model import load_line
 from tests.vision.made_film import PIXEL_UM, MadeFilm, Planted, metal, pinhole, streak
+from vision.blurred import resolved_bar_px, resolved_disc_px
 from vision.gates import FilmLook, Gates, learnt_look, limits_for
-from vision.measure import SIZE_MODEL, Measured, Optics, measured, resolved_bar_px, resolved_disc_px
+from vision.measure import SIZE_MODEL, Measured, Optics, measured
 from vision.screening import StreakMemory, screened
 
 OPTICS = Optics(pixel_um=PIXEL_UM)
