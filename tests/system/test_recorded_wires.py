@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(600)
 
 PACKAGES = ("line", "plc", "vision", "twin", "models", "lamella")
 SECONDS = 15
-IMPORT_ALL = '''\
+IMPORT_ALL = """\
 import importlib, sys
 for name in sys.argv[1:]:
     try:
@@ -34,7 +34,7 @@ for name in sys.argv[1:]:
     except ModuleNotFoundError as missing:
         if missing.name != "torch":  # the extra `train` is not needed here
             raise
-'''
+"""
 _E = TypeVar("_E", bound=Event)
 BLOCK = '''\
 """Where this is on the path, no interpreter can import the simulated plant."""
