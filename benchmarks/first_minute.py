@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -29,6 +28,7 @@ import numpy as np
 import psutil
 from playwright.async_api import Page, async_playwright
 
+from benchmarks.machine import machine_described
 from lamella.running import running_site
 from line import events
 from line.bundle import ModelRef
@@ -255,28 +255,6 @@ def memory_mb(launcher: subprocess.Popen[bytes]) -> dict[str, Any]:
         "rss_mb_sum": round(rss, 1),
         "pss_mb_by_role": {role: round(held, 1) for role, held in sorted(pss.items())},
     }
-
-
-def machine_described() -> dict[str, Any]:
-    """What this was measured on, and how busy it was."""
-    model = next(
-        (row.partition(":")[2].strip() for row in _lines(Path("/proc/cpuinfo")) if row.startswith("model name")), ""
-    )
-    return {
-        "cpu": model or platform.processor(),
-        "cores_count": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "load_average_before": [round(value, 2) for value in os.getloadavg()],
-        "commit": subprocess.run(
-            ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-        ).stdout.strip(),
-    }
-
-
-def _lines(path: Path) -> Sequence[str]:
-    return path.read_text().splitlines() if path.exists() else ()
 
 
 @asynccontextmanager

@@ -302,5 +302,6 @@ async def _until_signal(work: object) -> int:
     except asyncio.CancelledError:
         return 0
     except ExceptionGroup as group:
+        # The first failure ended the others; it alone is what people should read.
         raise group.exceptions[0] from group
     return 0

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,15 +14,15 @@ import pytest
 
 from line.config import LineSettings, Site, VisionSettings
 from line.errors import ConfigError
-from line.events import AnyEvent, FilmDefect, LinkState, RollStarted, StripInspected, decoded
+from line.events import AnyEvent, FilmDefect, LinkState, RollStarted, StripInspected
 from line.film_sources import source_settings
 from line.frames import SpoolWriter, waiting
-from line.journal import read_entries
 from line.model import load_line
 from line.service import open_service
 from tests.vision.made_film import MadeFilm, pinhole
 from tests.vision.test_foreign import MAPPING, ROWS, write
 from tests.vision.test_genicam import SERIAL, aravis
+from tests.vision.vision_role import emitted, serving
 from vision.film_sources import require_sources, unreachable
 from vision.service import serve
 
@@ -48,22 +47,6 @@ def with_source(site: Site, bundle: Path, model: str, source: str) -> Site:
         line=LineSettings(model=model, state_dir=site.line.state_dir),
         vision=VisionSettings(film_model=str(bundle), provider="cpu", sources=source, replay_speed=0),
     )
-
-
-@asynccontextmanager
-async def serving(site: Site) -> AsyncIterator[None]:
-    """The vision role, alive while inside."""
-    task = asyncio.create_task(serve(site))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def emitted(site: Site) -> list[AnyEvent]:
-    path = site.state_dir / "journals" / "vision.journal"
-    return [decoded(entry.payload) for entry in read_entries(path, own=True)] if path.exists() else []
 
 
 async def until(site: Site, holds: Callable[[list[AnyEvent]], bool], seconds: float = 30.0) -> list[AnyEvent]:

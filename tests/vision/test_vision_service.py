@@ -4,8 +4,6 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,12 +15,12 @@ from numpy.typing import NDArray
 from line.bundle import open_bundle
 from line.config import LineSettings, Site, VisionSettings
 from line.errors import BundleError
-from line.events import AnyEvent, FilmDefect, LayerInspected, StripInspected, decoded
+from line.events import AnyEvent, FilmDefect, LayerInspected, StripInspected
 from line.frames import SpoolWriter, waiting
-from line.journal import read_entries
 from line.service import open_service
 from tests.vision.made_film import MadeFilm, pinhole, streak
 from tests.vision.made_stack import cathode, corner_header, corner_pictures, laminate
+from tests.vision.vision_role import emitted, serving
 from vision.candidates import Classifier
 from vision.service import film_cameras, inspect_film, serve, spool_folder
 from vision.session import ModelSession
@@ -41,22 +39,6 @@ def vision_site(site: Site, tmp_path: Path, bundle_folder: Path) -> Site:
         line=LineSettings(model=str(model), state_dir=site.line.state_dir),
         vision=VisionSettings(film_model=str(bundle_folder), provider="cpu"),
     )
-
-
-@asynccontextmanager
-async def serving(site: Site) -> AsyncIterator[None]:
-    """The vision role, alive while inside."""
-    task = asyncio.create_task(serve(site))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def emitted(site: Site) -> list[AnyEvent]:
-    path = site.state_dir / "journals" / "vision.journal"
-    return [decoded(entry.payload) for entry in read_entries(path, own=True)] if path.exists() else []
 
 
 async def wait_for_strips(site: Site, count: int, seconds: float = 30.0) -> list[AnyEvent]:
