@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from vision.target import LEAST_MARKS, grid, seen_target
 MOST_LINES = 2_048
 """Of the target that are looked at, 41 mm at 20 µm: a picture of 92 MB."""
 _POLL_S = 0.05
+_CLOCK_DOUBT_NS = 60_000_000_000
+"""That a file server's clock may be ahead of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +35,11 @@ class TargetPicture:
     """Shape (channels, lines, width)."""
     channels: tuple[str, ...]
     at_ns: int
+    """When it was taken: of the last frame, or of the newest file."""
     simulated: bool
     frames_count: int
+    dated_by: Path | None = None
+    """The file whose time counts, since pictures say none of their own; None for frames."""
 
 
 def picture_of_frames(frames: TargetFrames) -> TargetPicture:
@@ -67,10 +73,10 @@ def picture_of_frames(frames: TargetFrames) -> TargetPicture:
 
 
 def picture_of_files(files: Sequence[str], camera: Camera) -> TargetPicture:
-    """The target from one picture file a channel, `BF=target-bf.png`.
+    """The target from one picture file a channel, `BF=target-bf.png`, taken when the newest of them was written.
 
     Raises:
-        FrameError: a channel is missing, unknown or has another size than the others.
+        FrameError: a channel is missing, unknown or has another size than the others, or a file is of the future.
     """
     given = dict(file.partition("=")[::2] for file in files)
     if set(given) != set(camera.channels) or len(files) != len(given):
@@ -85,8 +91,21 @@ def picture_of_files(files: Sequence[str], camera: Camera) -> TargetPicture:
             f"{given[camera.channels[0]]}: {planes[0].shape[1]} px wide; {camera.id} has {camera.width_px} px: is it "
             "of this camera, and its row right?"
         )
+    newest = max((Path(file) for file in given.values()), key=_written_ns)
+    at_ns = _written_ns(newest)
+    if at_ns > time.time_ns() + _CLOCK_DOUBT_NS:
+        written = datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%MZ")
+        raise FrameError(
+            f"{newest}: was written {written} by its file time, which is to come: set this machine's clock, or the "
+            "file's time to when the picture was taken (touch -d)"
+        )
     return TargetPicture(
-        planes=np.stack(planes), channels=camera.channels, at_ns=time.time_ns(), simulated=False, frames_count=1
+        planes=np.stack(planes),
+        channels=camera.channels,
+        at_ns=at_ns,
+        simulated=False,
+        frames_count=1,
+        dated_by=newest,
     )
 
 
@@ -146,6 +165,10 @@ def _live(planes: NDArray[np.uint8], channels: Sequence[str], camera: Camera, ta
                 pass
         parts.append(f"{name} {focus}{scale} white {view.white:.0f}")
     return " | ".join(parts)
+
+
+def _written_ns(file: Path) -> int:
+    return file.stat().st_mtime_ns
 
 
 def _lines(run: Sequence[Exposure]) -> int:

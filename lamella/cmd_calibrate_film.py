@@ -39,7 +39,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=Path, metavar="DIR",
                         help="spool or recording with the target in it (default: the camera's own source)")  # fmt: skip
     parser.add_argument("--image", action="append", default=[], metavar="CHANNEL=FILE",
-                        help="picture of the target instead of frames, one a channel: BF=target.png")  # fmt: skip
+                        help="picture of the target instead of frames, one a channel: BF=target.png; it counts as "
+                             "taken when the newest file was written")  # fmt: skip
     parser.add_argument("--reference-tile", action="store_true",
                         help="quick look each shift: renews the calibration until the next")  # fmt: skip
     parser.add_argument("--follow", action="store_true",
@@ -96,6 +97,8 @@ def work(options: argparse.Namespace, site: Site) -> int:
         return OK
     if options.image:
         picture = picture_of_files(options.image, camera)
+        print(f"lamella: pictures say no time of their own: these count as taken when {picture.dated_by} was written, "
+              f"{_moment(picture.at_ns)}; copy pictures with their times (cp -p)", file=sys.stderr)  # fmt: skip
     else:
         with target_frames(site, camera, options.frames, discard=options.discard) as frames:
             if options.follow:
@@ -104,11 +107,32 @@ def work(options: argparse.Namespace, site: Site) -> int:
                 return OK
             picture = picture_of_frames(frames)
     limits = _limits(options, camera)
+    _require_newer(site, camera, picture)
     if options.reference_tile:
         calibration = _renewed(options, site, camera, picture, limits)
     else:
         calibration = _calibrated(options, camera, picture, target, limits)
     return _kept(options, site, calibration)
+
+
+def _require_newer(site: Site, camera: Camera, picture: TargetPicture) -> None:
+    """Refuse pictures that are older than what the camera was last found to be: they would take it out of force.
+
+    Raises:
+        FrameError: says of when both are.
+    """
+    from line.calibration import read_calibration
+
+    try:
+        known = read_calibration(site.state_dir, camera.id)
+    except ConfigError:
+        return  # Damaged, or another camera's: calibrating again is what mends it.
+    if known is None or known.simulated != picture.simulated:
+        return
+    latest_ns = (known.tile or known).at_ns
+    if picture.at_ns < latest_ns:
+        raise FrameError(f"{camera.id}: these pictures were taken {_moment(picture.at_ns)}, before the latest look at "
+                         f"the camera of {_moment(latest_ns)}: take new ones")  # fmt: skip
 
 
 def _calibrated(
@@ -121,7 +145,7 @@ def _calibrated(
         picture.planes, picture.channels, target, nominal_um=camera.pixel_um, limits=limits
     )  # fmt: skip
     digest = frames_digest(picture.planes)
-    when = datetime.fromtimestamp(picture.at_ns / 1e9, UTC).strftime("%Y%m%dT%H%M%SZ")
+    when = _moment(picture.at_ns, "%Y%m%dT%H%M%SZ")
     return Calibration(
         calibration=f"{camera.id}-{when}-{digest[:6]}",
         camera=camera.id,
@@ -212,7 +236,11 @@ def _kept(options: argparse.Namespace, site: Site, calibration: Calibration) -> 
 
 
 def _when(calibration: Calibration) -> str:
-    return datetime.fromtimestamp(calibration.in_force_until_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%MZ")
+    return _moment(calibration.in_force_until_ns)
+
+
+def _moment(at_ns: int, form: str = "%Y-%m-%d %H:%MZ") -> str:
+    return datetime.fromtimestamp(at_ns / 1e9, UTC).strftime(form)
 
 
 def _table(rows: Iterable[Measure], calibration: Calibration) -> Iterable[str]:

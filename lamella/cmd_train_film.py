@@ -38,6 +38,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         "shows; a part is never learnt from and scored on")  # fmt: skip
     parser.add_argument("--group-pattern", metavar="REGEX", help="the same from file names, as '^(roll[0-9]+)_'")
     parser.add_argument("--pixel-um", type=float, metavar="UM", help="pitch of the pictures; others are refused later")
+    parser.add_argument("--channels", metavar="NAMES",
+                        help="of the camera, as BF,DF: of rendered film those that the model is to see (default: all), "
+                        "of labelled pictures those that they show, as full coverage needs")  # fmt: skip
     parser.add_argument("--steps", type=int, help="supervised: steps to learn at most (default: 2000)")
     parser.add_argument("--threads", type=int, default=2, help="supervised: processor threads (default: 2)")
     parser.add_argument("--seed", type=int, default=1, help="for a repeatable result (default: 1)")
@@ -67,18 +70,39 @@ def work(options: argparse.Namespace, site: Site) -> int:
 def _trained(options: argparse.Namespace, progress: TrainingProgress) -> tuple[Bundle, str]:
     name = options.name or options.out.resolve().name
     if options.renderer:
-        from models.film_candidates import train_candidates
-
-        return train_candidates(options.out, seed=options.seed, progress=progress), "rendered film"
+        return _rendered(options, name, progress)
     if _method(options) == "supervised":
         return _supervised(options, name, progress)
     from models.one_class import train_one_class
 
+    if options.channels:
+        raise ConfigError("is for --renderer and for --method supervised; leave it out", key="--channels")
     images = _good_pictures(options)
     bundle = train_one_class(
         images, options.out, name=name, seed=options.seed, um_per_px=options.pixel_um, progress=progress
     )
     return bundle, f"{len(images)} pictures"
+
+
+def _rendered(options: argparse.Namespace, name: str, progress: TrainingProgress) -> tuple[Bundle, str]:
+    from models.film_candidates import train_candidates
+    from vision.candidates import CHANNELS
+
+    channels = _channels(options) or CHANNELS
+    if not set(channels) <= set(CHANNELS):
+        raise ConfigError(f"{options.channels!r}: rendered film has {', '.join(CHANNELS)}", key="--channels")
+    if channels == CHANNELS:
+        return train_candidates(options.out, seed=options.seed, progress=progress), "rendered film"
+    bundle = train_candidates(options.out, seed=options.seed, channels=channels, name=name, progress=progress)
+    return bundle, f"rendered film in {', '.join(channels)}"
+
+
+def _channels(options: argparse.Namespace) -> tuple[str, ...]:
+    """Names of channels as they were given; none where they were not."""
+    names = tuple(name.strip().upper() for name in (options.channels or "").split(",") if name.strip())
+    if len(set(names)) < len(names) or (options.channels and not names):
+        raise ConfigError(f"{options.channels!r}: name each channel once, as BF,DF", key="--channels")
+    return names
 
 
 def _method(options: argparse.Namespace) -> str:
@@ -110,8 +134,8 @@ def _supervised(options: argparse.Namespace, name: str, progress: TrainingProgre
     if options.steps:
         settings = LearningSettings(threads=options.threads, steps=options.steps)
     bundle = train_supervised(
-        labelled, options.out, name=name, seed=options.seed, um_per_px=options.pixel_um, settings=settings,
-        progress=progress,
+        labelled, options.out, name=name, seed=options.seed, um_per_px=options.pixel_um,
+        channel_names=_channels(options), settings=settings, progress=progress,
     )  # fmt: skip
     return bundle, f"{len(labelled.images)} pictures with {labelled.how}"
 

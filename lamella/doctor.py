@@ -7,20 +7,26 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlparse
 
+import msgspec
+
 from lamella.bundles import bundle_folder
-from line.bundle import open_bundle
+from line.calibration import calibration_file
 from line.config import Site
 from line.errors import LamellaError
-from line.film_sources import require_cameras, source_settings
-from line.model import load_line
+from line.film_models import with_folders
+from line.film_sources import require_cameras, source_of, source_settings
+from line.model import Camera, load_line
+from vision.calibration_watch import CalibrationWatch
+from vision.film_models import opened_models
 from vision.film_sources import require_sources, unreachable
-from vision.session import ModelSession
+from vision.parallel import ALONE
 
 State = Literal["ok", "degraded", "failed"]
 _LEAST_FREE_GB = 5.0
@@ -41,7 +47,7 @@ class Finding:
 
 def findings(site: Site) -> list[Finding]:
     """Look at everything; a check that cannot be made is a finding, not an error."""
-    return [check(site) for check in _CHECKS]
+    return [*(check(site) for check in _CHECKS), *_calibrations(site)]
 
 
 def _python(site: Site) -> Finding:
@@ -70,12 +76,15 @@ def _line(site: Site) -> Finding:
 def _model(site: Site) -> Finding:
     """Opens it as the line will, so the providers named are those it really gets."""
     try:
-        bundle = open_bundle(bundle_folder(site.vision.film_model, site.state_dir))
-        with ModelSession(bundle, site.vision.provider) as session:
-            providers = ", ".join(session.provenance.providers)
+        vision = with_folders(site.vision, lambda name: str(bundle_folder(name, site.state_dir)))
+        with opened_models(msgspec.structs.replace(site, vision=vision), load_line(site.line.model), ALONE) as models:
+            found = dict.fromkeys(
+                f"{model.bundle.ref} {model.bundle.digest[:12]} on {', '.join(model.providers)} ({model.device})"
+                for model in models.values()
+            )
     except LamellaError as error:
         return Finding(name="film model", state="failed", detail=str(error), next_step="lamella model list")
-    return Finding(name="film model", state="ok", detail=f"{bundle.ref} {bundle.digest[:12]} on {providers}")
+    return Finding(name="film model", state="ok", detail=", ".join(found) or "none needed")
 
 
 def _state_dir(site: Site) -> Finding:
@@ -129,6 +138,39 @@ def _cameras(site: Site) -> Finding:
                        next_step="check cable, power and address, and vision.sources")  # fmt: skip
     found = ", ".join(str(setting) for setting in settings)
     return Finding(name="cameras", state="ok", detail=found or "from their spools")
+
+
+def _calibrations(site: Site) -> list[Finding]:
+    """A finding for each fitted film camera: until when it is calibrated, and what follows when it is not."""
+    try:
+        cameras = load_line(site.line.model).film_cameras()
+        return [_calibration(site, camera) for camera in cameras]
+    except LamellaError:
+        return []  # The line model and the sources have findings of their own.
+
+
+def _calibration(site: Site, camera: Camera) -> Finding:
+    name, file = f"camera {camera.id}", calibration_file(site.state_dir, camera.id)
+    source = source_of(site.vision.sources, camera).kind
+    if source == "foreign":
+        return Finding(name=name, state="ok", detail="another maker's inspector, which needs no calibration of ours")
+    recorded = source == "folder" or bool(site.line.recording)
+    simulated = source == "spool" and not recorded and (not site.plc.endpoint or site.plc.endpoint.startswith("file:"))
+    watch, now_ns = CalibrationWatch(camera, site.state_dir, site.vision.calibration), time.time_ns()
+    found = watch.in_force(now_ns, simulated=simulated)
+    calibration = watch.calibration
+    detail = f"{found.reason} ({file})" if calibration and not simulated else found.reason
+    if found.standing == "ok":
+        return Finding(name=name, state="ok", detail=detail)
+    again = f"lamella calibrate film --camera {camera.id}"
+    if found.standing == "expired" and calibration and now_ns <= calibration.recalibrate_by_ns:
+        again += " --reference-tile"
+    if recorded:
+        return Finding(name=name, state="degraded", detail=f"{detail}: recorded film, unless simulated, is uninspected",
+                       next_step=f"--set vision.calibration=nominal, or {again}")  # fmt: skip
+    if "uninspected" not in detail:
+        detail += ": film is uninspected"
+    return Finding(name=name, state="failed", detail=detail, next_step=again)
 
 
 def _console(site: Site) -> Finding:

@@ -31,6 +31,7 @@ from line.bus import Bus, connect
 from line.config import LineSettings, Site, written
 from line.errors import ConfigError, ConflictError, MessageError
 from line.events import ServiceState
+from line.film_models import film_models, with_folders
 from line.film_sources import with_full_paths
 from line.model import load_line
 from line.ports import free_port
@@ -80,6 +81,8 @@ async def _run(site: Site, roles: Sequence[Role], board: Board) -> None:
     settled = _settled(site)
     if settled.vision.sources:
         _require_sources(settled)
+    if "vision" in roles:
+        _require_models(settled)
     settings = site.state_dir / "run" / "site.toml"
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(written(settled), encoding="utf-8")
@@ -242,6 +245,18 @@ def _require_sources(site: Site) -> None:
     require_sources(site, load_line(site.line.model))
 
 
+def _require_models(site: Site) -> None:
+    """Refuse models that cannot be now, for vision would be started again for ever; the usual ones are not asked."""
+    line = load_line(site.line.model)
+    vision = site.vision
+    usual = vision.provider != "cuda" and vision.coverage == "cascade" and not vision.camera_models
+    if usual and len(line.film_cameras()) < 2:
+        return
+    from vision.film_models import require_models
+
+    require_models(site, line)
+
+
 def _settled(site: Site) -> Site:
     """The site with what this run decides: ports, the simulated PLC's address, the film model's folder, the past."""
     from lamella.bundles import bundle_folder
@@ -250,7 +265,8 @@ def _settled(site: Site) -> Site:
     state_dir = site.state_dir.resolve()
     broker = replace(site.broker, port=site.broker.port or free_port(site.broker.host))
     plc = replace(site.plc, endpoint=site.plc.endpoint or f"file:{state_dir / 'plant' / 'endpoint'}")
-    film_model = str(bundle_folder(site.vision.film_model, state_dir).resolve())
+    film_models(site.vision, load_line(site.line.model))
+    vision = with_folders(site.vision, lambda name: str(bundle_folder(name, state_dir).resolve()))
     simulated = plc.endpoint.startswith("file:")
     lives_past = simulated and site.plant.history_weeks and not site.line.recording
     past = str(state_dir / "plant" / "past.journal") if lives_past else ""
@@ -259,7 +275,7 @@ def _settled(site: Site) -> Site:
         line=_absolute(site.line),
         broker=broker,
         plc=plc,
-        vision=replace(site.vision, film_model=film_model, sources=with_full_paths(site.vision.sources)),
+        vision=replace(vision, sources=with_full_paths(vision.sources)),
         twin=replace(site.twin, past=site.twin.past or past),
     )
 

@@ -54,6 +54,10 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     tensor: str
     channels: Annotated[int, Meta(ge=1, description="planes, in the order the card states")]
+    channel_names: Annotated[
+        tuple[str, ...],
+        Meta(description="of the camera, one a plane, or those that a single plane may show; none where not stated"),
+    ] = ()
     size_px: Annotated[int, Meta(gt=0, description="height and width, when fixed")] | None = None
     multiple_px: Annotated[int, Meta(ge=1, description="height and width are multiples of this")] = 1
     um_per_px: (
@@ -66,6 +70,8 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ]
         | None
     ) = None
+    mirrored: bool = False
+    """Of each picture two images: the picture and its mirror image."""
     dtype: Literal["uint8"] = "uint8"
     layout: Literal["NCHW"] = "NCHW"
     low: Annotated[int, Meta(ge=0, le=255, description="darkest grey level")] = 0
@@ -80,6 +86,25 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     layout: str
     stride_px: Annotated[int, Meta(ge=1, description="input pixels per output cell")] = 1
     dtype: Literal["float32"] = "float32"
+
+
+class Judge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one output of a one-class model looks at, how much it counts, and what good film makes it answer."""
+
+    tensor: str
+    input: str
+    """Tensor of the view that it looks at."""
+    highest_count: Annotated[int, Meta(ge=1)]
+    """The mean of so many highest cells is the judge's score of a picture."""
+    weight: Annotated[float, Meta(ge=0)]
+    """Of its score in the score of the picture."""
+    map_weight: Annotated[float, Meta(ge=0)]
+    """Of its cells in the map."""
+    score_mean: float
+    score_deviation: Annotated[float, Meta(gt=0)]
+    cell_mean: float
+    cell_deviation: Annotated[float, Meta(gt=0)]
+    """Mean and standard deviation on good pictures held out of training."""
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,6 +162,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     task: Task
     input: InputSpec
     outputs: Annotated[tuple[OutputSpec, ...], Meta(min_length=1)]
+    more_inputs: tuple[InputSpec, ...] = ()
+    """Other views of the same picture, that the network takes beside the first."""
     created_at: Annotated[datetime, Meta(tz=True)]
     licence: Annotated[str, Meta(min_length=1, description="SPDX expression")]
     provenance: str
@@ -145,6 +172,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Relative POSIX path of each file but manifest, digest and signature, with its SHA-256."""
     opset: Annotated[int, Meta(ge=1, description="ONNX operator set")]
     thresholds: dict[str, Threshold] = {}
+    judges: tuple[Judge, ...] = ()
+    """Of a one-class model, how its outputs become one map and one score."""
     classes: tuple[str, ...] = ()
     feature_extractor: ModelRef | None = None
     """The frozen backbone inside the network, when there is one."""
@@ -157,6 +186,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics: dict[str, float] = {}
     golden_tolerance: Annotated[float, Meta(ge=0, description="largest absolute difference from a golden output")] = 0.0
     schema_version: Literal[1] = 1
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        return (self.input, *self.more_inputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,26 @@ class VisionSettings(Section, frozen=True, kw_only=True):
     film_model: Annotated[str, Meta(description="bundle that classifies candidates: name, name@version or path")] = (
         "film-candidates"
     )
+    coverage: Annotated[
+        Literal["cascade", "full"],
+        Meta(
+            description="`cascade`: screening, and `film_model` on what it finds; `full`: `coverage_model` on every "
+            "pixel, which is for a GPU"
+        ),
+    ] = "cascade"
+    coverage_model: Annotated[
+        str,
+        Meta(
+            description="bundle of a net for every pixel, which `full` needs; `lamella train film --labelled` makes it"
+        ),
+    ] = ""
+    camera_models: Annotated[
+        str,
+        Meta(
+            description="models of single cameras in place of these, as `lins-1=NAME`: a camera of other channels "
+            "needs its own"
+        ),
+    ] = ""
     candidates_per_strip: Annotated[
         int, Meta(ge=1, le=100_000, description="cap; above it the strip is flagged over capacity")
     ] = 200

@@ -23,6 +23,10 @@ AcceptKind = Literal[
     "none_allowed",
 ]
 
+FILM_CLASSES = frozenset({"PIN", "AGG", "STR", "SCR", "BUB", "THK"})
+"""Classes that are more film or less, whose depth light tells. What metal, fibres, stains and folds take from the light
+says nothing of film; of a crack, which is narrower than a pixel, the light shows the width."""
+
 
 class AcceptRule(Row, frozen=True, kw_only=True):
     """One sentence of the accept limit of a defect class, as numbers and in words."""

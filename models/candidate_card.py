@@ -9,21 +9,26 @@ from models.film_styles import BLUR_PX, LAMP_FRACTION, LEFT_OUT, TRAINED
 from vision.candidates import CHANNELS, FILM_GREY, PATCH_PX
 
 DETECTION_TITLE = "## Probability of detection"
+_LOST = "In training one patch in eight had no transmission."
+_ALONE = """The film was seen in these channels alone. It was bare film as coated: a laminate behind the calender looks
+otherwise."""
 
 
 def candidate_card(draft: BundleDraft, scores: Scores) -> str:
     """Markdown, down to the title under which a study of detection is written."""
-    greys = ", ".join(f"{channel} {grey:g}" for channel, grey in zip(CHANNELS, FILM_GREY, strict=True))
+    channels = draft.input.channel_names or CHANNELS
+    greys = ", ".join(f"{channel} {FILM_GREY[CHANNELS.index(channel)]:g}" for channel in channels)
+    blind = scores.without_tx_fraction
     return f"""# {draft.name} v{draft.version}
 
 Says which class of film defect a spot is that screening found, or that it is none (`clean`).
 
 ## Intended use
 
-Patches of {PATCH_PX} x {PATCH_PX} px, channels {", ".join(CHANNELS)}, {PIXEL_UM:g} µm a pixel, as
+Patches of {PATCH_PX} x {PATCH_PX} px, channels {", ".join(channels)}, {PIXEL_UM:g} µm a pixel, as
 `vision/candidates.py` cuts them: brought to film grey ({greys}), larger defects shown smaller, a
-finer camera shown at {PIXEL_UM:g} µm, a channel that the camera does not have shown as film grey. It sorts candidates;
-it does not look at film that screening passed. Licence {draft.licence}.
+finer camera shown at {PIXEL_UM:g} µm. It serves cameras that have all of these channels. It sorts candidates; it does
+not look at film that screening passed. Licence {draft.licence}.
 
 ## Training data
 
@@ -32,8 +37,8 @@ it does not look at film that screening passed. Licence {draft.licence}.
 Families of texture: {", ".join(family.name for family in TRAINED)}. The family `{LEFT_OUT}` was left out, to test on.
 Lens blur {BLUR_PX[0]:g} to {BLUR_PX[1]:g} px, lamps within {LAMP_FRACTION:.0%} of where the film was learnt,
 gloss, curl, column gain, bands, sensor noise; every fifth roll under a camera of 10 µm/px. `clean` is what screening is
-mistaken about: extremes of grain, wild pixels, flickering lines, the border of the coat. In training one patch in eight
-had no transmission, as under a camera behind the metal.
+mistaken about: extremes of grain, wild pixels, flickering lines, the border of the coat.
+{_ALONE if blind is None else _LOST}
 
 ## Scores
 
@@ -42,7 +47,7 @@ On {int(scores.confusion.sum())} patches of rendered rolls that neither trained 
 | figure | value |
 |---|---:|
 | accuracy | {scores.accuracy_fraction:.4f} |
-| accuracy without transmission | {scores.without_tx_fraction:.4f} |
+| accuracy without transmission | {"–" if blind is None else f"{blind:.4f}"} |
 | accuracy of the float network that these eight bits were made from | {draft.metrics["float_accuracy_fraction"]:.4f} |
 | answers that are the float network's | {draft.metrics["float_agreement_fraction"]:.4f} |
 | clean spots kept, the probability of not being clean above {scores.keep:g} | {scores.passed_fraction:.4f} |
@@ -60,8 +65,7 @@ True class by rows, answer by columns:
   black in bright field and dull in dark field. Inspection therefore takes, of two classes of which one is at least half
   as likely as the other, the one that is rejected sooner (`vision/candidates.py`). One small MET in eight still gets a
   laxer limit than its own, and about one small AGG or FIB in ten a stricter one.
-- Without transmission PIN and THK are mostly missed, AGG, MET and BUB are often taken for one another, and three times
-  as many clean spots pass.
+- Without transmission PIN and THK are mostly missed, and AGG, MET and BUB are often taken for one another.
 - A short FIB and a short CRK differ by the sign of TX alone, and by little where the film is thick.
 - A defect cut by the end of a strip, or mirrored at it, may get another class in each strip.
 - Large and faint classes (DIS, THK, wide STR) are told from mottled film by their size and channels only.

@@ -8,7 +8,7 @@ and such with few channels gain nothing this way, dense ones after a patchify st
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from models.candidate_network import COARSE_GREY, FINE_GREY, FINE_LIMIT, INPUT, planes
 from models.onnx_graph import IR_VERSION, OPSET, GraphParts
-from vision.candidates import FILM_GREY
+from vision.candidates import CHANNELS, FILM_GREY
 
 Floats = NDArray[np.float32]
 
@@ -29,18 +29,21 @@ _LEVELS = 127
 """Of an int8 weight, to either side."""
 
 
-def quantised(model: onnx.ModelProto, calibration_patches: NDArray[np.uint8]) -> onnx.ModelProto:
+def quantised(
+    model: onnx.ModelProto, calibration_patches: NDArray[np.uint8], channels: Sequence[str] = CHANNELS
+) -> onnx.ModelProto:
     """The network with int8 weights and uint8 activations; same input, output and names.
 
     Args:
         model: as `candidate_network.network` builds it; it is left as it is.
-        calibration_patches: shape (n, 3, 64, 64), of all classes, glints that saturate among them: what lies above
-            the highest activation here will be clipped. A few hundred are enough.
+        calibration_patches: shape (n, channels, 64, 64), of all classes, glints that saturate among them: what lies
+            above the highest activation here will be clipped. A few hundred are enough.
+        channels: that the network takes.
 
     Raises:
         ValueError: the network's stem is padded or it does not begin as `candidate_network.network` does.
     """
-    whole = _with_whole_front(model)
+    whole = _with_whole_front(model, channels)
     # The quantiser's own mark for what needs no preparing: shapes are known and nothing is left to fold.
     helper.set_model_props(whole, {"onnx.quant.pre_process": "onnxruntime.quant"})
     grey = {"scale": np.array(1, np.float32), "zero_point": np.array(0, np.uint8)}
@@ -80,7 +83,7 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
         return None if batch is None else {INPUT: batch}
 
 
-def _with_whole_front(model: onnx.ModelProto) -> onnx.ModelProto:
+def _with_whole_front(model: onnx.ModelProto, channels: Sequence[str]) -> onnx.ModelProto:
     """The same network whose planes are whole grey levels until they are cast for the stem, under the name `seen`."""
     nodes = list(model.graph.node)
     names = [node.name for node in nodes]
@@ -91,10 +94,11 @@ def _with_whole_front(model: onnx.ModelProto) -> onnx.ModelProto:
         # What is padded is 0 beside film grey; beside grey levels it would be black.
         raise ValueError(f"{_STEM} is padded, which cannot be had on grey levels; give it as long a stride as kernel")
     weight_name, bias_name = stem.input[1:3]
-    kernel, bias = _folded(*(_weights(model, name) for name in (weight_name, bias_name)))
+    kernel, bias = _folded(_weights(model, weight_name), _weights(model, bias_name), channels)
     parts = GraphParts()
+    film, step = planes(FILM_GREY, channels), planes(FINE_GREY, channels)
     low, high = (
-        parts.constant(name, np.rint(planes(FILM_GREY) + sign * FINE_LIMIT * planes(FINE_GREY)).astype(np.uint8))
+        parts.constant(name, np.rint(film + sign * FINE_LIMIT * step).astype(np.uint8))
         for name, sign in (("lowest", -1), ("highest", 1))
     )
     fine = parts.node("Min", [parts.node("Max", [INPUT, low], "not_lower"), high], "fine")
@@ -116,13 +120,13 @@ def _weights(model: onnx.ModelProto, name: str) -> Floats:
     return np.asarray(numpy_helper.to_array(next(each for each in model.graph.initializer if each.name == name)))
 
 
-def _folded(kernel: Floats, bias: Floats) -> tuple[Floats, Floats]:
+def _folded(kernel: Floats, bias: Floats, channels: Sequence[str]) -> tuple[Floats, Floats]:
     """Kernel and bias of the stem for grey levels instead of scaled changes.
 
     The weights are put on the steps that int8 has, and the bias follows from those: a rounded weight times the grey of
     sound film would otherwise be taken for a change of it.
     """
-    fine, film = np.array(FINE_GREY, np.float32), np.array(FILM_GREY, np.float32)
+    fine, film = planes(FINE_GREY, channels).ravel(), planes(FILM_GREY, channels).ravel()
     scales: Floats = np.concatenate((1 / fine, np.full(fine.size, 1 / COARSE_GREY, np.float32)))
     on_grey = kernel * scales[None, :, None, None]
     step = np.maximum(np.abs(on_grey).max(axis=(1, 2, 3), keepdims=True), 1e-9) / _LEVELS

@@ -1,9 +1,9 @@
 """The network of the classifier of candidates, as an ONNX graph.
 
-Three planes of uint8 go in and are seen twice: finely around the grey of sound film, where a fault of a few grey levels
-matters, and coarsely, where a glint saturates. A patchify stem of 4 x 4 pixels keeps it at some 40 µs a patch on one
-core in eight bits (`models/candidate_int8.py`). The graph is built node by node with batch norms folded in, so that it
-holds nothing but the operators below.
+Planes of uint8, one a channel, go in and are seen twice: finely around the grey of sound film, where a fault of a few
+grey levels matters, and coarsely, where a glint saturates. A patchify stem of 4 x 4 pixels keeps it at some 40 µs a
+patch on one core in eight bits (`models/candidate_int8.py`). The graph is built node by node with batch norms folded
+in, so that it holds nothing but the operators below.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from models.onnx_graph import IR_VERSION, OPSET, GraphParts
-from vision.candidates import FILM_GREY, PATCH_PX
+from vision.candidates import CHANNELS, FILM_GREY, PATCH_PX
 
 INPUT, OUTPUT = "patches", "logits"
 FINE_GREY = (12.0, 6.0, 9.0)
@@ -24,18 +24,23 @@ FINE_GREY = (12.0, 6.0, 9.0)
 FINE_LIMIT = 3.0
 COARSE_GREY = 48.0
 LAYERS = ((6, 32, 4, 4), (32, 48, 3, 2), (48, 64, 3, 1), (64, 96, 3, 2))
-"""Channels in and out, kernel and stride of each convolution."""
+"""Channels in and out, kernel and stride of each convolution; the first takes the planes of all three channels."""
 
 Weights = dict[str, NDArray[np.float32]]
 """Kernels and biases by name: `conv0_w`, `conv0_b`, ..., `head_w`, `head_b`."""
 
 
-def network(weights: Weights) -> onnx.ModelProto:
-    """The ONNX graph with these weights; uint8 (n, 3, 64, 64) in, logits (n, classes) out."""
+def layers(channels: Sequence[str]) -> tuple[tuple[int, int, int, int], ...]:
+    """`LAYERS` for a network of some channels."""
+    return ((2 * len(channels), *LAYERS[0][1:]), *LAYERS[1:])
+
+
+def network(weights: Weights, channels: Sequence[str] = CHANNELS) -> onnx.ModelProto:
+    """The ONNX graph with these weights; uint8 (n, channels, 64, 64) in, logits (n, classes) out."""
     parts = GraphParts()
     x = parts.node("Cast", [INPUT], "grey", to=TensorProto.FLOAT)
-    x = parts.node("Sub", [x, parts.constant("film_grey", planes(FILM_GREY))], "change")
-    fine = parts.node("Mul", [x, parts.constant("fine_scale", 1 / planes(FINE_GREY))], "fine_raw")
+    x = parts.node("Sub", [x, parts.constant("film_grey", planes(FILM_GREY, channels))], "change")
+    fine = parts.node("Mul", [x, parts.constant("fine_scale", 1 / planes(FINE_GREY, channels))], "fine_raw")
     limits = [
         parts.constant(name, np.array(value, np.float32))
         for name, value in (("low", -FINE_LIMIT), ("high", FINE_LIMIT))
@@ -58,7 +63,7 @@ def network(weights: Weights) -> onnx.ModelProto:
     graph = helper.make_graph(
         parts.nodes,
         "film_candidates",
-        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", 3, PATCH_PX, PATCH_PX])],
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", len(channels), PATCH_PX, PATCH_PX])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", classes])],
         parts.initializers,
     )
@@ -68,5 +73,6 @@ def network(weights: Weights) -> onnx.ModelProto:
     return model
 
 
-def planes(values: Sequence[float]) -> NDArray[np.float32]:
-    return np.array(values, np.float32).reshape(1, -1, 1, 1)
+def planes(values: Sequence[float], channels: Sequence[str] = CHANNELS) -> NDArray[np.float32]:
+    """Of values by channel, those of some channels, shape (1, channels, 1, 1)."""
+    return np.array([values[CHANNELS.index(name)] for name in channels], np.float32).reshape(1, -1, 1, 1)

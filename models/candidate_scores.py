@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,8 @@ class Scores:
     """Of clean patches, kept at that threshold."""
     kept_fraction: float
     """Of defects, kept at that threshold."""
-    without_tx_fraction: float
-    """Accuracy on the same patches without transmission, where some classes show nothing."""
+    without_tx_fraction: float | None
+    """Accuracy on the same patches without transmission, where some classes show nothing; None: they have none."""
     patch_us: float
     """CPU time of a patch in a batch of 8, one thread; the least of several runs."""
 
@@ -62,13 +63,15 @@ def scores_of(
     names: tuple[str, ...],
     *,
     keep: float = KEPT_ABOVE,
+    channels: Sequence[str] = CHANNELS,
 ) -> Scores:
     """Run a network over patches and score its answers.
 
     Args:
-        images: shape (n, 3, 64, 64).
+        images: shape (n, channels, 64, 64).
         labels: indices into `names`, shape (n,).
         keep: probability of not being clean above which a spot is kept.
+        channels: of the images.
     """
     session = opened(model)
     logits = answers(session, images)
@@ -76,16 +79,18 @@ def scores_of(
     np.add.at(confusion, (labels, logits.argmax(axis=1)), 1)
     dirty = dirty_probability(logits, names.index(CLEAN))
     is_clean = labels == names.index(CLEAN)
-    without_tx = images.copy()
-    without_tx[:, CHANNELS.index("TX")] = FILM_GREY[CHANNELS.index("TX")]
-    blind = answers(session, without_tx).argmax(axis=1)
+    without_tx_fraction = None
+    if "TX" in channels:
+        without_tx = images.copy()
+        without_tx[:, channels.index("TX")] = FILM_GREY[CHANNELS.index("TX")]
+        without_tx_fraction = float((answers(session, without_tx).argmax(axis=1) == labels).mean())
     return Scores(
         names=names,
         confusion=confusion,
         keep=keep,
         passed_fraction=float((dirty[is_clean] > keep).mean()),
         kept_fraction=float((dirty[~is_clean] > keep).mean()),
-        without_tx_fraction=float((blind == labels).mean()),
+        without_tx_fraction=without_tx_fraction,
         patch_us=_patch_us(session, images[:TIMED_BATCH]),
     )
 

@@ -22,12 +22,12 @@ from line.bundle import Bundle
 from line.errors import ProviderError
 from line.model import load_line
 from models.bundle_writer import require_place
-from models.candidate_bundle import write_candidates
+from models.candidate_bundle import NAME, write_candidates
 from models.candidate_int8 import quantised
-from models.candidate_network import COARSE_GREY, FINE_GREY, FINE_LIMIT, LAYERS, Weights, network, planes
+from models.candidate_network import COARSE_GREY, FINE_GREY, FINE_LIMIT, LAYERS, Weights, layers, network, planes
 from models.candidate_scores import agreement_fraction, keep_threshold, scores_of
 from models.film_patches import PIXEL_UM, Patches, drawn_roll, event_classes, labelled_patches
-from vision.candidates import CLEAN, FILM_GREY, PATCH_PX
+from vision.candidates import CHANNELS, CLEAN, FILM_GREY, PATCH_PX
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +72,16 @@ def class_names() -> tuple[str, ...]:
     return (*(row.code for row in event_classes(load_line())), CLEAN)
 
 
-def rendered_dataset(*, seed: int, rolls: int, clean_rolls: int = 0, progress: Progress) -> Dataset:
+def rendered_dataset(
+    *, seed: int, rolls: int, clean_rolls: int = 0, channels: tuple[str, ...] = CHANNELS, progress: Progress
+) -> Dataset:
     """Patches of rendered rolls; the same seed gives the same patches.
 
     Args:
         seed: of everything.
         rolls: with targets, screened at gates far wider than the line's.
         clean_rolls: of sound film, longer and at nearly the line's gates, so that its worst spots are there.
+        channels: of the camera that sees them.
         progress: told the share that is rendered.
     """
     rows = event_classes(load_line())
@@ -93,7 +96,7 @@ def rendered_dataset(*, seed: int, rolls: int, clean_rolls: int = 0, progress: P
         pixel_um = _FINE_PIXEL_UM if rng.random() < _FINE_SHARE else PIXEL_UM
         roll = drawn_roll(
             rows, SHARES, rng, candidates_per_m2=rate, streaks_per_m2=rate / 50, strips=strips,
-            tries=0 if sound else 40, pixel_um=pixel_um,
+            tries=0 if sound else 40, pixel_um=pixel_um, channels=channels,
         )  # fmt: skip
         return labelled_patches(roll, strips=strips)
 
@@ -123,6 +126,8 @@ def train_candidates(
     progress: Progress = lambda _stage, _share: None,
     training_rolls: int = _TRAINING_ROLLS,
     other_rolls: int = _OTHER_ROLLS,
+    channels: tuple[str, ...] = CHANNELS,
+    name: str = NAME,
 ) -> Bundle:
     """Render film, train the classifier, and write its bundle.
 
@@ -133,6 +138,8 @@ def train_candidates(
         progress: told the stage and its share done.
         training_rolls: with targets, to train on.
         other_rolls: as many to choose epoch and threshold by, and as many again to report scores on.
+        channels: of the camera that it is for.
+        name: of the bundle.
 
     Raises:
         ProviderError: PyTorch is not installed.
@@ -141,18 +148,20 @@ def train_candidates(
     torch = _torch()
     require_place(out)
     training, choosing, reported = (
-        rendered_dataset(seed=3 * seed + part, rolls=rolls, clean_rolls=clean_rolls, progress=progress)
+        rendered_dataset(
+            seed=3 * seed + part, rolls=rolls, clean_rolls=clean_rolls, channels=channels, progress=progress
+        )
         for part, (rolls, clean_rolls) in enumerate([
             (training_rolls, _CLEAN_ROLLS),
             *2 * [(other_rolls, _OTHER_CLEAN_ROLLS)],
         ])
     )
     started = time.monotonic()
-    weights = _trained(torch, training, choosing, seed=seed, minutes=minutes, progress=progress)
+    weights = _trained(torch, training, choosing, channels, seed=seed, minutes=minutes, progress=progress)
     trained_s = time.monotonic() - started
     return released_network(
         out, weights, training, choosing, reported, seed=seed, trained_s=trained_s,
-        framework=f"PyTorch {torch.__version__}",
+        framework=f"PyTorch {torch.__version__}", channels=channels, name=name,
     )  # fmt: skip
 
 
@@ -166,20 +175,22 @@ def released_network(
     seed: int,
     trained_s: float,
     framework: str,
+    channels: tuple[str, ...] = CHANNELS,
+    name: str = NAME,
 ) -> Bundle:
     """Bring a trained network to eight bits, set its threshold, score it on film that chose nothing, write it."""
     names = class_names()
-    exact = network(weights)
-    small = quantised(exact, _some_of_each(training, len(names), _CALIBRATION_PER_CLASS))
+    exact = network(weights, channels)
+    small = quantised(exact, _some_of_each(training, len(names), _CALIBRATION_PER_CLASS), channels)
     keep = keep_threshold(small, choosing.images, choosing.labels, names)
-    scores = scores_of(small, reported.images, reported.labels, names, keep=keep)
-    own = scores_of(exact, reported.images, reported.labels, names, keep=keep)
+    scores = scores_of(small, reported.images, reported.labels, names, keep=keep, channels=channels)
+    own = scores_of(exact, reported.images, reported.labels, names, keep=keep, channels=channels)
     log.info("accuracy %.4f, before quantising %.4f", scores.accuracy_fraction, own.accuracy_fraction)
     return write_candidates(
         out, model=small, names=names, scores=scores, float_accuracy_fraction=own.accuracy_fraction,
         agreement_fraction=agreement_fraction(small, exact, reported.images),
         training_images=training.images, golden_images=_some_of_each(reported, len(names), 2), seed=seed,
-        trained_s=trained_s, framework=framework,
+        trained_s=trained_s, framework=framework, channels=channels, name=name,
     )  # fmt: skip
 
 
@@ -194,19 +205,26 @@ def _torch() -> Any:
 
 
 def _trained(
-    torch: Any, training: Dataset, choosing: Dataset, *, seed: int, minutes: float, progress: Progress
+    torch: Any,
+    training: Dataset,
+    choosing: Dataset,
+    channels: Sequence[str],
+    *,
+    seed: int,
+    minutes: float,
+    progress: Progress,
 ) -> Weights:
     """Weights with the least loss on the set that chooses, batch norms folded in."""
     torch.manual_seed(seed)
     torch.set_num_threads(min(2, torch.get_num_threads()))
     trunk = torch.nn.Sequential()
-    for inward, outward, kernel, stride in LAYERS:
+    for inward, outward, kernel, stride in layers(channels):
         padding = 0 if kernel == stride else 1
         trunk.append(torch.nn.Conv2d(inward, outward, kernel, stride, padding, bias=False))
         trunk.append(torch.nn.BatchNorm2d(outward))
         trunk.append(torch.nn.ReLU())
     head = torch.nn.Linear(2 * LAYERS[-1][1], len(class_names()))
-    film, fine = (torch.from_numpy(planes(values)) for values in (FILM_GREY, FINE_GREY))
+    film, fine = (torch.from_numpy(planes(values, channels)) for values in (FILM_GREY, FINE_GREY))
 
     def logits(images: Any) -> Any:
         change = images.float() - film
@@ -229,7 +247,7 @@ def _trained(
         order = torch.randperm(len(labels), generator=generator)
         for step in range(steps):
             chosen = order[step * _BATCH : (step + 1) * _BATCH]
-            batch = _varied(torch, images[chosen], generator)
+            batch = _varied(torch, images[chosen], channels, generator)
             loss = torch.nn.functional.cross_entropy(logits(batch), labels[chosen], label_smoothing=0.02)
             optimiser.zero_grad()
             loss.backward()
@@ -252,7 +270,7 @@ def _trained(
     return best
 
 
-def _varied(torch: Any, images: Any, generator: Any) -> Any:
+def _varied(torch: Any, images: Any, channels: Sequence[str], generator: Any) -> Any:
     """Mirrored, shifted by up to 4 px, under slightly other light, some without transmission."""
     for axis in (2, 3):
         if float(torch.rand(1, generator=generator)) < 0.5:
@@ -260,11 +278,13 @@ def _varied(torch: Any, images: Any, generator: Any) -> Any:
     shift = torch.randint(-4, 5, (2,), generator=generator).tolist()
     padded = torch.nn.functional.pad(images.float(), (4, 4, 4, 4), mode="reflect")
     moved = padded[:, :, 4 + shift[0] : 4 + shift[0] + PATCH_PX, 4 + shift[1] : 4 + shift[1] + PATCH_PX]
-    light = 1 + 0.015 * torch.randn((len(images), 3, 1, 1), generator=generator)
+    light = 1 + 0.015 * torch.randn((len(images), len(channels), 1, 1), generator=generator)
     lit = (moved * light).round().clamp(0, 255)
-    # A camera behind the metal has no transmission; its patches show film grey in place of it.
-    lost = torch.rand((len(images), 1, 1, 1), generator=generator) < _WITHOUT_TX_SHARE
-    lit[:, 2:] = torch.where(lost, FILM_GREY[2], lit[:, 2:])
+    if "TX" in channels:
+        # So that a network leans on every channel, some patches show film grey in place of transmission.
+        lost = torch.rand((len(images), 1, 1, 1), generator=generator) < _WITHOUT_TX_SHARE
+        tx = channels.index("TX")
+        lit[:, tx : tx + 1] = torch.where(lost, FILM_GREY[CHANNELS.index("TX")], lit[:, tx : tx + 1])
     return lit
 
 

@@ -19,7 +19,7 @@ from models.film_forms import Target
 from models.film_looks import Stamp, place_px, stamp
 from models.film_strips import STRIP_LINES, Film
 from models.film_styles import TRAINED, Family, FilmStyle, drawn_style
-from vision.candidates import CLEAN, patch
+from vision.candidates import CHANNELS, CLEAN, patch
 from vision.gates import Gates, learnt_look, limits_for
 from vision.screening import Screened, Spot, StreakMemory, screened
 
@@ -43,7 +43,7 @@ class Patches:
     """Spots of a roll as the classifier sees them."""
 
     images: NDArray[np.uint8]
-    """Shape (n, 3, 64, 64)."""
+    """Shape (n, channels, 64, 64)."""
     kinds: tuple[str, ...]
     """Class code, or `clean`."""
     sizes_um: NDArray[np.float32]
@@ -58,6 +58,13 @@ class Roll:
     stamps: tuple[Stamp, ...]
     gates: Gates
     pixel_um: float = PIXEL_UM
+    channels: tuple[str, ...] = CHANNELS
+    """Of the camera, which sees nothing in the others."""
+
+    @property
+    def planes(self) -> list[int]:
+        """Numbers of the film's planes that the camera sees."""
+        return [CHANNELS.index(name) for name in self.channels]
 
     @property
     def camera_pixels(self) -> int:
@@ -125,6 +132,7 @@ def drawn_roll(
     pixel_um: float = PIXEL_UM,
     tries: int = 40,
     size_of: Callable[[DefectClass, np.random.Generator], float] | None = None,
+    channels: tuple[str, ...] = CHANNELS,
 ) -> Roll:
     """A roll with targets that do not touch each other; its first `LEARNT_STRIPS` strips are sound.
 
@@ -135,16 +143,19 @@ def drawn_roll(
         pixel_um: side of the camera's pixels on the film.
         tries: targets that are tried to be placed.
         size_of: a class's size at random; by default as on the line for four in ten, else evenly.
+        channels: of the camera.
     """
     style = style or drawn_style(rng, families)
     film = Film(style, width_px=WIDTH_PX, seed=int(rng.integers(2**31)), pixel_um=pixel_um)
-    look = learnt_look([film.strip(STRIP_LINES * number, aged=False) for number in range(LEARNT_STRIPS)])
+    seen = [CHANNELS.index(name) for name in channels]
+    look = learnt_look([film.strip(STRIP_LINES * number, aged=False)[seen] for number in range(LEARNT_STRIPS)])
     limits = limits_for(look, candidates_per_m2=candidates_per_m2, streaks_per_m2=streaks_per_m2, pixel_um=pixel_um)
     first, last = STRIP_LINES * LEARNT_STRIPS, STRIP_LINES * (LEARNT_STRIPS + strips)
     stamps = placed_stamps(
         rows, shares, rng, lines=(first, last), blur_px=style.blur_px, pixel_um=pixel_um, tries=tries, size_of=size_of
     )
-    return Roll(film=film, stamps=stamps, gates=Gates(look, limits, pixel_um=pixel_um), pixel_um=pixel_um)
+    gates = Gates(look, limits, pixel_um=pixel_um)
+    return Roll(film=film, stamps=stamps, gates=gates, pixel_um=pixel_um, channels=channels)
 
 
 def placed_stamps(
@@ -182,8 +193,8 @@ def screened_strips(
         first_line = STRIP_LINES * number
         if number == LEARNT_STRIPS:
             # A lamp that aged did so long ago: the followed light has arrived where it is.
-            roll.gates.gain = np.array(roll.film.style.lamp, np.float32)
-        planes = roll.film.strip(first_line, roll.stamps)
+            roll.gates.gain = np.array(roll.film.style.lamp, np.float32)[roll.planes]
+        planes = roll.film.strip(first_line, roll.stamps)[roll.planes]
         yield first_line, planes, screened(planes, roll.gates, memory, most_spots=most_spots)
 
 
@@ -192,30 +203,41 @@ def labelled_patches(roll: Roll, *, strips: int = _STRIPS) -> Patches:
     images, kinds, sizes = [], [], []
     for first_line, planes, found in screened_strips(roll, strips=strips):
         for spot in found.spots:
-            kind, size_um = _label(spot, first_line, roll.stamps)
+            kind, size_um = _label(spot, first_line, roll.stamps, roll.planes)
             if kind:
-                images.append(patch(planes, found, roll.gates, spot, camera_pixels=roll.camera_pixels))
+                images.append(
+                    patch(
+                        planes, found, roll.gates, spot, camera_pixels=roll.camera_pixels, channels=roll.channels,
+                        wanted=roll.channels,
+                    )
+                )  # fmt: skip
                 kinds.append(kind)
                 sizes.append(size_um)
-    stacked = np.stack(images) if images else np.empty((0, 3, 64, 64), np.uint8)
+    stacked = np.stack(images) if images else np.empty((0, len(roll.channels), 64, 64), np.uint8)
     return Patches(images=stacked, kinds=tuple(kinds), sizes_um=np.array(sizes, np.float32))
 
 
-def visible(made: Stamp, rows: slice = slice(None)) -> NDArray[np.bool_]:
-    """Where a target changes the film so that it could be seen, or its middle where it does nowhere."""
-    limits = np.array(_FAINTEST, np.float32)[:, None, None]
-    found = np.asarray((np.abs(made.contrast[:, rows]) > limits).any(axis=0))
+def visible(made: Stamp, rows: slice = slice(None), planes: Sequence[int] = (0, 1, 2)) -> NDArray[np.bool_]:
+    """Where a target changes the film so that it could be seen, or its middle where it does nowhere.
+
+    Args:
+        planes: numbers of those that are looked at.
+    """
+    limits = np.array(_FAINTEST, np.float32)[list(planes), None, None]
+    found = np.asarray((np.abs(made.contrast[list(planes), rows]) > limits).any(axis=0))
     if not found.any():
         found[found.shape[0] // 2, found.shape[1] // 2] = True
     return found
 
 
-def overlap(spot: Spot, first_line: int, made: Stamp, margin_px: int = 0) -> tuple[float, float]:
+def overlap(
+    spot: Spot, first_line: int, made: Stamp, margin_px: int = 0, planes: Sequence[int] = (0, 1, 2)
+) -> tuple[float, float]:
     """Share of a target's visible part in this strip that a spot's box covers, and the spot's share inside its box."""
     rows = slice(max(first_line, made.top) - made.top, min(first_line + STRIP_LINES, made.bottom) - made.top)
     if rows.stop <= rows.start:
         return 0.0, 0.0
-    seen = visible(made, rows)
+    seen = visible(made, rows, planes)
     top = first_line + spot.row_start - made.top - rows.start - margin_px
     left = spot.column_start - made.left - margin_px
     part = seen[
@@ -226,7 +248,7 @@ def overlap(spot: Spot, first_line: int, made: Stamp, margin_px: int = 0) -> tup
     return inside / np.count_nonzero(seen), inside / max(1, spot.height * spot.width)
 
 
-def _label(spot: Spot, first_line: int, stamps: Sequence[Stamp]) -> tuple[str, float]:
+def _label(spot: Spot, first_line: int, stamps: Sequence[Stamp], planes: Sequence[int]) -> tuple[str, float]:
     """Class and size of the target under a spot; an empty class when it cannot be told."""
     best, best_share = None, 0.0
     brushed = False
@@ -235,12 +257,12 @@ def _label(spot: Spot, first_line: int, stamps: Sequence[Stamp]) -> tuple[str, f
             continue
         if made.left > spot.column_end + 40 or made.right < spot.column_start - 40:
             continue
-        share, filled = overlap(spot, first_line, made, _MARGIN_PX)
+        share, filled = overlap(spot, first_line, made, _MARGIN_PX, planes)
         large = made.target.kind in _LARGE
         if share and (filled > 0.15 and share > 0.08 if large else True):
             if filled > best_share:
                 best, best_share = made, filled
-        elif share or overlap(spot, first_line, made, 40)[0]:
+        elif share or overlap(spot, first_line, made, 40, planes)[0]:
             brushed = True
     if best is not None:
         return best.target.kind, best.target.size_um

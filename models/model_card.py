@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.bundle_writer import BundleDraft
-from vision.anomaly import TILE_PX
+from vision.judges import PART_PX
 
 
 def one_class_card(draft: BundleDraft) -> str:
@@ -51,10 +51,10 @@ will give. No probability of detection was measured.
 
 ## Known to fail
 
-* Fine cracks along the grain of the surface, and very soft changes of shade, are often missed.
-* A picture of up to {TILE_PX} px is brought to {draft.input.view_px} px on its long side, a larger one is shrunk as its
-  tiles would be: round spots smaller than 5 px in a picture of {TILE_PX} px may be missed. Give pictures of whole
-  parts, or strips of one size, as in training.
+* Very fine cracks along the grain of the surface, and soft changes of shade, are often missed.
+* A part of about {PART_PX} px is brought to {draft.input.view_px} px or less before most judges see it: round spots
+  smaller than 5 px in a picture of {PART_PX} px may be missed. Give pictures of whole parts, or strips of one size, as
+  in training.
 * A surface unlike all training images is reported as anomalous as a whole.
 
 Licence {draft.licence}. ONNX opset {draft.opset}.

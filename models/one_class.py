@@ -1,8 +1,8 @@
 """Trains a one-class film model from images of good film alone: numpy and onnxruntime, no torch.
 
-Features of the frozen backbone are taken from the images (the memory's patches, by coreset) and from copies with
+Features of the frozen backbone are taken from the images (the memories' patches, by coreset) and from copies with
 artificial defects (the head's samples). A fifth of the images, in consecutive runs because neighbours often show the
-same part, is held out of both; it sets the scale of the two judges and the thresholds.
+same part, is held out of both; it sets the scale of the judges and the thresholds.
 """
 
 from __future__ import annotations
@@ -15,33 +15,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from line.bundle import Bundle, InputSpec, OutputSpec, Threshold, open_bundle
+from line.bundle import Bundle, Judge, OutputSpec, Threshold, open_bundle
 from line.errors import ConfigError
 from models.bundle_writer import BundleDraft, require_place, write_bundle
 from models.evaluate import image_auroc
 from models.model_card import one_class_card
-from models.one_class_steps import OneClassSettings, Trainer
+from models.one_class_graph import DEFECT, LINES, WHOLE, one_class_model
+from models.one_class_steps import OneClassSettings, Trainer, standardised, unheard_court, view_rows
 from models.onnx_graph import OPSET
-from models.patch_memory import ANOMALY, CELL_PX, IMAGE, MULTIPLE_PX, one_class_model
-from models.perceptron import trained_perceptron
 from models.registry import released
-from vision.anomaly import (
-    IMAGE_THRESHOLD,
-    ONE_CLASS_SCORE_CELLS,
-    REGION_THRESHOLD,
-    image_score,
-    require_grey,
-    seen,
-)
+from vision.anomaly import IMAGE_THRESHOLD, REGION_THRESHOLD, require_grey
+from vision.judges import Court, Heard, combined_map, combined_score, picture_parts, views_of
 
 log = logging.getLogger(__name__)
 
-BACKBONE = "efficientnet-lite0-s16"
+BACKBONE = "efficientnet-lite0-s32"
 SMALLEST_COUNT = 20
 SMALLEST_PX = 48
-_SMALLEST_PIECE_PX = 24
 
 __all__ = ["OneClassSettings", "train_one_class"]
+
+_MEANINGS = {
+    WHOLE: "how far the mean of the whole view lies from good film",
+    DEFECT: "logit of an artificial defect",
+    LINES: "strength of dark strokes, in spreads of the view",
+}
 
 Grey = NDArray[np.uint8]
 Progress = Callable[[str, float], None]
@@ -83,58 +81,59 @@ def train_one_class(
     for image in good:
         require_grey(image, SMALLEST_PX)
     held = _held_out(len(good))
-    views = [seen(image, settings.view_px) for image in good]
-    kept = [view for view, is_held in zip(views, held, strict=True) if not is_held]
-    checked = [view for view, is_held in zip(views, held, strict=True) if is_held]
-    pieces = _pieces(kept, settings)
+    kept = [image for image, is_held in zip(good, held, strict=True) if not is_held]
+    checked = [image for image, is_held in zip(good, held, strict=True) if is_held]
+    pieces = _pieces(kept, settings.pieces)
     rng = np.random.default_rng(seed)
     trainer = Trainer(backbone, settings, seed)
-    memory = trainer.memory(pieces, rng, lambda share: progress("features of good film", 0.15 * share))
-    samples = trainer.samples(pieces, lambda share: progress("artificial defects", 0.15 + 0.45 * share))
-    head = trained_perceptron(
-        samples.inputs,
-        samples.labels,
-        epochs=settings.epochs,
-        rng=rng,
-        progress=lambda share: progress("defect head", 0.6 + 0.25 * share),
-    )
-    progress("thresholds", 0.85)
-    spreads, sound, spoilt = trainer.checked(checked, memory, head)
-    thresholds = {
-        IMAGE_THRESHOLD: _threshold([_score(cells) for cells in sound], settings, "image scores"),
-        REGION_THRESHOLD: _threshold([float(cells.max()) for cells in sound], settings, "highest cells"),
-    }
-    metrics = {
-        "held_out_images": float(len(checked)),
-        "artificial_image_auroc": round(
-            image_auroc([_score(cells) for cells in (*sound, *spoilt)], [False] * len(sound) + [True] * len(spoilt)),
-            4,
-        ),
-        "memory_patches": float(len(memory.patches)),
-    }
+    memories, whole = trainer.usual(pieces, rng, lambda share: progress("features of good film", 0.3 * share))
+    head = trainer.head(pieces, rng, lambda share: progress("artificial defects", 0.3 + 0.55 * share))
+    progress("thresholds", 0.86)
+    court = unheard_court(settings)
     metadata = {
         "names": "{0: 'anomaly'}",
         "task": "film-one-class",
         "version": str(version),
-        "stride": str(CELL_PX),
         "lamella.um_per_px": "" if um_per_px is None else f"{um_per_px:g}",
-        "lamella.thresholds": " ".join(f"{key}={limit.value:.6g}" for key, limit in thresholds.items()),
     }
+    model = one_class_model(backbone, memories, whole, head, head_view_px=settings.view_px, metadata=metadata)
+    sound = trainer.heard(checked, model.SerializeToString(), court)
+    judges = standardised(court.judges, sound)
+    scores = [combined_score(each, judges) for each in sound]
+    peaks = [_peak(image, each, judges, settings.view_px) for image, each in zip(checked, sound, strict=True)]
+    spoilt = trainer.heard(trainer.spoilt(checked), model.SerializeToString(), court)
+    thresholds = {
+        IMAGE_THRESHOLD: _threshold(scores, settings, "image scores"),
+        REGION_THRESHOLD: _threshold(peaks, settings, "highest cells"),
+    }
+    metrics = {
+        "held_out_images": float(len(checked)),
+        "artificial_image_auroc": round(
+            image_auroc(
+                [*scores, *(combined_score(each, judges) for each in spoilt)],
+                [False] * len(sound) + [True] * len(spoilt),
+            ),
+            4,
+        ),
+        "memory_patches": float(sum(len(memory.patches) for memory in memories.values())),
+    }
+    views = view_rows(settings, um_per_px)
     draft = BundleDraft(
         name=name,
         version=version,
         task="film-one-class",
-        input=InputSpec(
-            tensor=IMAGE, channels=1, multiple_px=MULTIPLE_PX, um_per_px=um_per_px, view_px=settings.view_px
-        ),
-        outputs=(
+        input=views[0],
+        more_inputs=views[1:],
+        outputs=tuple(
             OutputSpec(
-                tensor=ANOMALY,
-                meaning="how unlike good film, in spreads of good film",
+                tensor=name,
+                meaning=_MEANINGS.get(name, "distance to the nearest patch of good film"),
                 layout="N1HW",
-                stride_px=CELL_PX,
-            ),
+                stride_px=stride,
+            )
+            for name, stride in court.strides_px.items()
         ),
+        judges=judges,
         licence=backbone.manifest.licence,
         provenance=f"Trained on {len(kept)} images of good film as given, {len(checked)} held out; "
         f"backbone {backbone.ref}: {backbone.manifest.provenance}",
@@ -148,8 +147,7 @@ def train_one_class(
         seed=seed,
         metrics=metrics,
     )
-    model = one_class_model(backbone, memory, head, spreads, metadata=metadata)
-    bundle = write_bundle(out, draft, model, card=one_class_card(draft), golden_inputs=_golden(checked))
+    bundle = write_bundle(out, draft, model, card=one_class_card(draft), golden_inputs=_golden(checked, court))
     progress("done", 1.0)
     log.info("one-class model %s: %d images, digest %s", bundle.ref, len(good), bundle.digest)
     return bundle
@@ -160,29 +158,22 @@ def _held_out(count: int) -> list[bool]:
     return [(index * 20 // count) % 5 == 2 for index in range(count)]
 
 
-def _score(cells: NDArray[np.float32]) -> float:
-    return image_score(cells, ONE_CLASS_SCORE_CELLS)
+def _peak(image: Grey, heard: Sequence[Heard], judges: Sequence[Judge], view_px: int) -> float:
+    return float(combined_map(image.shape, heard, judges, view_px).max())
 
 
-def _pieces(views: Sequence[Grey], settings: OneClassSettings) -> list[Grey]:
-    """Views of up to a tile as they are; larger ones cut up, evenly thinned out to the limit."""
-    side = settings.view_px
-    pieces = [
-        part
-        for view in views
-        for top in range(0, view.shape[0], side)
-        for left in range(0, view.shape[1], side)
-        if min((part := view[top : top + side, left : left + side]).shape) >= _SMALLEST_PIECE_PX
-    ]
-    picked = np.unique(np.linspace(0, len(pieces) - 1, min(settings.pieces, len(pieces))).round().astype(int))
+def _pieces(images: Sequence[Grey], count: int) -> list[Grey]:
+    """Parts of images, evenly thinned out to so many."""
+    pieces = [image[part.inner] for image in images for part in picture_parts(image.shape)]
+    picked = np.unique(np.linspace(0, len(pieces) - 1, min(count, len(pieces))).round().astype(int))
     return [pieces[index] for index in picked]
 
 
 def _threshold(scores: Sequence[float], settings: OneClassSettings, what: str) -> Threshold:
-    """The score that the stated share of good images passes (a conformal quantile of the held-out ones)."""
+    """What half of the allowed share of good images passes (a conformal quantile of the held-out ones)."""
     ranked = sorted(scores)
     count = len(ranked)
-    rank = min(count, int(np.ceil((count + 1) * (1 - settings.false_alarm_fraction))))
+    rank = min(count, int(np.ceil((count + 1) * (1 - settings.false_alarm_fraction / 2))))
     return Threshold(
         value=ranked[rank - 1],
         false_alarm_fraction=(count + 1 - rank) / (count + 1),
@@ -196,9 +187,7 @@ def _data_digest(images: Sequence[Grey]) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _golden(images: Sequence[Grey]) -> list[Grey]:
-    """Two held-out images, mirrored up to 128 px: enough to see that another device gives the same answers."""
-    return [
-        np.pad(image[:128, :128], [(0, 128 - min(128, size)) for size in image.shape], mode="reflect")[None, None]
-        for image in (images[0], images[-1])
-    ]
+def _golden(images: Sequence[Grey], court: Court) -> list[dict[str, Grey]]:
+    """The views of two held-out images: enough to see that another device gives the same answers."""
+    corners = [image[:256, :256] for image in (images[0], images[-1])]
+    return [views_of(corner, corner.shape, court.views) for corner in corners]

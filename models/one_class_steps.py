@@ -2,63 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import RunOptions
 
-from line.bundle import Bundle
+from line.bundle import Bundle, InputSpec, Judge
 from models.artificial_defects import damaged
 from models.coreset import coreset_indices, spacings
-from models.patch_memory import (
-    CELL_PX,
+from models.one_class_graph import (
+    DEEP,
+    DEFECT,
     FEATURES,
-    GLANCE,
-    GLANCE_CELL_PX,
     IMAGE,
+    LINES,
     MULTIPLE_PX,
+    PICTURE,
+    STRIDES_PX,
+    WHOLE,
     Memory,
-    Spread,
-    feature_model,
-    one_class_model,
+    Usual,
+    feature_models,
+    memory_name,
+    view_name,
 )
-from models.perceptron import Perceptron
-from vision.anomaly import mapped
+from models.perceptron import Perceptron, trained_perceptron
+from vision.judges import Court, Heard, hearing, scale_of, shown
 from vision.session import open_onnx
 
 Grey = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Progress = Callable[[float], None]
 T = TypeVar("T")
 
-_ONLY_WHAT_IS_ASKED = RunOptions()
-_ONLY_WHAT_IS_ASKED.only_execute_path_to_fetches = True
+_MIRRORS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneClassSettings:
-    """What was chosen by measuring, not by taste; see the model card of a trained model for the figures."""
+    """What was chosen by measuring, not by taste; see decision 8 for the figures."""
 
     view_px: int = 320
-    """What the long side of an image, or of a tile of a larger one, is brought to."""
-    memory_patches: int = 2000
+    """What the long side of a part is brought to for the head, and for the map."""
+    memory_views_px: tuple[int, ...] = (96, 160)
+    """The same for the memories; the whole is judged in the smallest."""
+    memory_patches: int = 3000
+    """Of each memory."""
     patches_per_image: int = 60
-    """Offered to the coreset, per image."""
-    damaged_images: int = 1350
+    """Offered to the coreset, per image and mirror image."""
+    damaged_images: int = 900
     """Copies with artificial defects, over all images; at most 20 of one image."""
     samples_per_copy: tuple[int, int] = (150, 250)
     """Defective and sound cells."""
     epochs: int = 3
     whitening_floor: float = 1.0
     """Of the mean variance, added to each: parts not seen before differ most where good film hardly varies."""
+    whole_floor: float = 0.1
+    """The same for the mean of a whole part, which varies less."""
     pieces: int = 800
-    """Images larger than a tile are cut up; of all pieces so many are used, evenly spread."""
+    """Of all parts of all images so many are used, evenly spread."""
     workers: int = 2
     false_alarm_fraction: float = 0.05
-    """Of good images, allowed above the threshold."""
+    """Of good images, allowed above a threshold: half of it above that of the score, half above that of regions."""
 
 
 class Samples(NamedTuple):
@@ -66,80 +76,149 @@ class Samples(NamedTuple):
     labels: NDArray[np.bool_]
 
 
+def view_rows(settings: OneClassSettings, um_per_px: float | None = None) -> tuple[InputSpec, ...]:
+    """What the network is shown; the map's view first."""
+
+    def view(tensor: str, view_px: int | None, *, multiple_px: int = MULTIPLE_PX, mirrored: bool = False) -> InputSpec:
+        return InputSpec(
+            tensor=tensor,
+            channels=1,
+            multiple_px=multiple_px,
+            um_per_px=um_per_px,
+            view_px=view_px,
+            mirrored=mirrored,
+        )
+
+    return (
+        view(view_name(settings.view_px), settings.view_px),
+        *(view(view_name(view_px), view_px, mirrored=True) for view_px in settings.memory_views_px),
+        # Nothing is added to the picture as it is: a mirrored border is full of strokes.
+        view(PICTURE, None, multiple_px=1),
+    )
+
+
+def unheard_court(settings: OneClassSettings) -> Court:
+    """Who looks at what and counts how much; what good film makes them answer is not known yet."""
+    views = settings.memory_views_px
+    rows = [
+        _judge(memory_name(depth, view_px), view_name(view_px), highest_count=2, weight=1, map_weight=1)
+        for view_px in views
+        for depth in DEEP
+    ]
+    rows.append(_judge(WHOLE, view_name(min(views)), highest_count=1, weight=2, map_weight=0))
+    rows.append(_judge(LINES, PICTURE, highest_count=6, weight=2, map_weight=1))
+    rows.append(_judge(DEFECT, view_name(settings.view_px), highest_count=48, weight=1, map_weight=4))
+    strides = {memory_name(depth, view_px): STRIDES_PX[depth] for view_px in views for depth in DEEP}
+    strides |= {WHOLE: STRIDES_PX[DEEP[-1]], LINES: STRIDES_PX[LINES], DEFECT: STRIDES_PX[DEFECT]}
+    return Court(judges=tuple(rows), views={spec.tensor: spec for spec in view_rows(settings)}, strides_px=strides)
+
+
+def _judge(tensor: str, view: str, *, highest_count: int, weight: float, map_weight: float) -> Judge:
+    return Judge(
+        tensor=tensor,
+        input=view,
+        highest_count=highest_count,
+        weight=weight,
+        map_weight=map_weight,
+        score_mean=0.0,
+        score_deviation=1.0,
+        cell_mean=0.0,
+        cell_deviation=1.0,
+    )
+
+
 class Trainer:
     """The steps of training that look at images through the backbone."""
 
     def __init__(self, backbone: Bundle, settings: OneClassSettings, seed: int) -> None:
-        self._backbone, self._settings, self._seed = backbone, settings, seed
-        self._session = open_onnx(feature_model(backbone).SerializeToString(), "cpu")
+        self._settings, self._seed = settings, seed
+        self._deep_session, self._head_session = (
+            open_onnx(model.SerializeToString(), "cpu") for model in feature_models(backbone)
+        )
 
-    def memory(self, pieces: Sequence[Grey], rng: np.random.Generator, progress: Callable[[float], None]) -> Memory:
-        """Whitened patches of good film, by coreset."""
+    def usual(
+        self, pieces: Sequence[Grey], rng: np.random.Generator, progress: Progress
+    ) -> tuple[dict[tuple[str, int], Memory], Usual]:
+        """The memories by depth and view, and the mean features of whole parts."""
+        views = self._settings.memory_views_px
+        memories = {}
+        for place, view_px in enumerate(views):
 
-        def offered(index: int) -> NDArray[np.float32]:
-            cells = self._features(pieces[index], GLANCE, GLANCE_CELL_PX)
-            cells = cells.reshape(len(cells), -1).T
-            picked = np.random.default_rng((self._seed, index)).permutation(len(cells))
-            return cells[picked[: self._settings.patches_per_image]]
+            def deep(index: int, view_px: int = view_px) -> _Deep:
+                return self._deep(pieces[index], view_px, index)
 
-        points = np.concatenate(self._each(offered, len(pieces), progress))
-        mean = points.mean(axis=0)
-        variances, directions = np.linalg.eigh(np.cov(points.T))
-        scale = (variances + self._settings.whitening_floor * variances.mean()) ** -0.5
-        whitening = (directions * scale).astype(np.float32)
-        white = (points - mean) @ whitening
-        patches = white[coreset_indices(white, self._settings.memory_patches, rng)]
-        return Memory(mean=mean, whitening=whitening, patches=patches, spacing=spacings(patches))
+            def step(share: float, place: int = place) -> None:
+                progress((place + share) / len(views))
 
-    def samples(self, pieces: Sequence[Grey], progress: Callable[[float], None]) -> Samples:
-        """Cells of copies with artificial defects, and whether they are defective."""
+            offered = self._each(deep, len(pieces), step)
+            if view_px == min(views):
+                means = np.concatenate([each.means for each in offered])
+                whole = _whitened(means, self._settings.whole_floor)
+            for row, depth in enumerate(DEEP):
+                points = np.concatenate([each.points[row] for each in offered])
+                memories[depth, view_px] = self._memory(points, rng)
+            step(1.0)
+        return memories, whole
+
+    def head(self, pieces: Sequence[Grey], rng: np.random.Generator, progress: Progress) -> Perceptron:
+        """Learnt on copies with artificial defects."""
         copies = int(np.clip(round(self._settings.damaged_images / len(pieces)), 1, 20))
+        resized = [shown(piece, scale_of(piece.shape, self._settings.view_px), 1) for piece in pieces]
 
         def drawn(index: int) -> Samples:
             rng = np.random.default_rng((self._seed, 1, index))
-            image, mask = damaged(pieces[index % len(pieces)], pieces, rng)
-            cells = self._features(image, FEATURES, CELL_PX)
-            return _picked(cells, mask, CELL_PX, self._settings.samples_per_copy, rng)
+            image, mask = damaged(resized[index % len(pieces)], resized, rng)
+            view = shown(image, 1.0, MULTIPLE_PX)
+            cells = self._head_session.run([FEATURES], {IMAGE: view[None, None]})[0][0]
+            return _picked(cells, mask, STRIDES_PX[DEFECT], self._settings.samples_per_copy, rng)
 
-        parts = self._each(drawn, copies * len(pieces), progress)
-        return Samples(np.concatenate([part.inputs for part in parts]), np.concatenate([part.labels for part in parts]))
+        parts = self._each(drawn, copies * len(pieces), lambda share: progress(0.7 * share))
+        return trained_perceptron(
+            np.concatenate([part.inputs for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            epochs=self._settings.epochs,
+            rng=rng,
+            progress=lambda share: progress(0.7 + 0.3 * share),
+        )
 
-    def checked(
-        self, images: Sequence[Grey], memory: Memory, head: Perceptron
-    ) -> tuple[dict[str, Spread], list[NDArray[np.float32]], list[NDArray[np.float32]]]:
-        """Spread of both judges on held-out images, and the anomaly maps of these, sound and damaged."""
-        model = one_class_model(self._backbone, memory, head, {})
-        session = open_onnx(model.SerializeToString(), "cpu")
-        names = [output.name for output in session.get_outputs()]
+    def heard(self, images: Sequence[Grey], model: bytes, court: Court) -> list[list[Heard]]:
+        """What the judges of a network say of images."""
+        session = open_onnx(model, "cpu")
+        names = list(court.strides_px)
 
-        def judged(image: Grey) -> NDArray[np.float32]:
-            def answer(tile: Grey) -> NDArray[np.float32]:
-                return np.concatenate([part[0] for part in session.run(names, {IMAGE: tile})])
+        def answer(views: Mapping[str, Grey]) -> dict[str, Floats]:
+            return dict(zip(names, session.run(names, dict(views)), strict=True))
 
-            return mapped(image, answer, CELL_PX, MULTIPLE_PX)
+        return self._each(lambda index: hearing(images[index], court, answer), len(images), lambda _: None)
 
-        def spoilt(index: int) -> NDArray[np.float32]:
-            return judged(damaged(images[index], images, np.random.default_rng((self._seed, 2, index))).image)
+    def spoilt(self, images: Sequence[Grey]) -> list[Grey]:
+        """Each image with artificial defects."""
+        return [
+            damaged(image, images, np.random.default_rng((self._seed, 2, index))).image
+            for index, image in enumerate(images)
+        ]
 
-        sound = self._each(lambda index: judged(images[index]), len(images), lambda _: None)
-        spreads = {}
-        for channel, name in enumerate(names):
-            cells = np.concatenate([part[channel].ravel() for part in sound])
-            spreads[name] = Spread(mean=float(cells.mean()), deviation=float(cells.std()))
-        mean = np.array([spreads[name].mean for name in names], np.float32)[:, None, None]
-        deviation = np.array([spreads[name].deviation for name in names], np.float32)[:, None, None]
-        maps = [((part - mean) / deviation).sum(axis=0) for part in sound]
-        damaged_maps = self._each(spoilt, len(images), lambda _: None)
-        return spreads, maps, [((part - mean) / deviation).sum(axis=0) for part in damaged_maps]
+    def _memory(self, points: Floats, rng: np.random.Generator) -> Memory:
+        """By coreset; distances count for less where the memory is sparse."""
+        usual = _whitened(points, self._settings.whitening_floor)
+        white = np.asarray((points - usual.mean) @ usual.whitening, np.float32)
+        patches = white[coreset_indices(white, self._settings.memory_patches, rng)]
+        return Memory(usual=usual, patches=patches, spacing=spacings(patches))
 
-    def _features(self, image: Grey, name: str, cell: int) -> NDArray[np.float32]:
-        def answer(tile: Grey) -> NDArray[np.float32]:
-            features: NDArray[np.float32] = self._session.run([name], {IMAGE: tile}, _ONLY_WHAT_IS_ASKED)[0][0]
-            return features
+    def _deep(self, piece: Grey, view_px: int, index: int) -> _Deep:
+        """Features of a piece and its mirror images: a surface has no preferred side."""
+        rng = np.random.default_rng((self._seed, view_px, index))
+        points: list[list[Floats]] = [[] for _ in DEEP]
+        means = []
+        for down, across in _MIRRORS:
+            view = shown(np.ascontiguousarray(piece[::down, ::across]), scale_of(piece.shape, view_px), MULTIPLE_PX)
+            for kept, found in zip(points, self._deep_session.run(DEEP, {IMAGE: view[None, None]}), strict=True):
+                cells = found[0].reshape(found.shape[1], -1).T
+                kept.append(cells[rng.permutation(len(cells))[: self._settings.patches_per_image]])
+            means.append(cells.mean(axis=0))
+        return _Deep([np.concatenate(kept) for kept in points], np.stack(means))
 
-        return mapped(image, answer, cell, MULTIPLE_PX)
-
-    def _each(self, work: Callable[[int], T], count: int, progress: Callable[[float], None]) -> list[T]:
+    def _each(self, work: Callable[[int], T], count: int, progress: Progress) -> list[T]:
         """Results in order, whatever thread made them; onnxruntime lets go of the interpreter while it computes."""
         results = []
         with ThreadPoolExecutor(self._settings.workers) as pool:
@@ -149,11 +228,49 @@ class Trainer:
         return results
 
 
+class _Deep(NamedTuple):
+    points: list[Floats]
+    """By depth, shape (patches, channels)."""
+    means: Floats
+    """Of the deepest features, shape (mirror images, channels)."""
+
+
+def standardised(judges: Sequence[Judge], heard: Sequence[Sequence[Heard]]) -> tuple[Judge, ...]:
+    """The judges with the mean and spread of what they say of good images."""
+    rows = []
+    for place, judge in enumerate(judges):
+        said = [part.opinions[place] for image in heard for part in image]
+        scores = np.array([opinion.score for opinion in said])
+        cells = np.concatenate([opinion.cells.ravel() for opinion in said])
+        rows.append(
+            msgspec.structs.replace(
+                judge,
+                score_mean=float(scores.mean()),
+                score_deviation=float(max(scores.std(), 1e-6)),
+                cell_mean=float(cells.mean()),
+                cell_deviation=float(max(cells.std(), 1e-6)),
+            )
+        )
+    return tuple(rows)
+
+
+def _whitened(points: Floats, floor: float) -> Usual:
+    """Mean, and the directions in which the points vary, scaled to equal spread.
+
+    Args:
+        floor: of the mean variance, added to each.
+    """
+    variances, directions = np.linalg.eigh(np.cov(points.T))
+    scale = (np.maximum(variances, 0) + floor * variances.mean()) ** -0.5
+    return Usual(mean=points.mean(axis=0), whitening=(directions * scale).astype(np.float32))
+
+
 def _picked(
-    cells: NDArray[np.float32], mask: NDArray[np.bool_], cell: int, counts: tuple[int, int], rng: np.random.Generator
+    cells: Floats, mask: NDArray[np.bool_], cell: int, counts: tuple[int, int], rng: np.random.Generator
 ) -> Samples:
     """Defective and sound cells at random; cells beside a defect are neither."""
-    channels, rows, columns = cells.shape
+    rows, columns = (-(-size // cell) for size in mask.shape)
+    cells = cells[:, :rows, :columns]
     padded = np.zeros((rows * cell, columns * cell), np.uint8)
     padded[: mask.shape[0], : mask.shape[1]] = mask
     covered = padded.reshape(rows, cell, columns, cell).mean(axis=(1, 3))
@@ -173,5 +290,5 @@ def _picked(
         bad = rng.choice(bad, counts[0], replace=False, p=weight / weight.sum())
     sound = rng.permutation(sound)[: counts[1]]
     picked = np.concatenate([bad, sound])
-    inputs = cells.reshape(channels, -1)[:, picked].T.astype(np.float16)
+    inputs = cells.reshape(len(cells), -1)[:, picked].T.astype(np.float16)
     return Samples(inputs, np.arange(picked.size) < bad.size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,26 +44,36 @@ class GraphParts:
 
 
 def image_model(
-    parts: GraphParts, outputs: Mapping[str, int], *, image: str = "image", metadata: Mapping[str, str] | None = None
+    parts: GraphParts,
+    outputs: Mapping[str, int],
+    *,
+    images: Sequence[str] = ("image",),
+    metadata: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
-    """A checked model that takes one grey uint8 image of any size.
+    """A checked model that takes grey uint8 images of any size; parts that no output needs are left out.
 
     Args:
         outputs: channels by output name; all outputs are float32 (n, channels, rows, columns).
+        images: the inputs' names.
         metadata: written as the model's ``metadata_props``.
 
     Raises:
         onnx.checker.ValidationError: the parts are no valid graph.
     """
+    nodes = _needed(parts.nodes, outputs)
+    used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
-        parts.nodes,
+        nodes,
         "lamella",
-        [helper.make_tensor_value_info(image, TensorProto.UINT8, ["n", 1, "height", "width"])],
         [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", channels, f"{name}_rows", f"{name}_columns"])
+            helper.make_tensor_value_info(image, TensorProto.UINT8, [f"{image}_n", 1, *_sides(image)])
+            for image in images
+        ],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"{name}_n", channels, *_sides(name)])
             for name, channels in outputs.items()
         ],
-        parts.initializers,
+        [tensor for tensor in parts.initializers if tensor.name in used],
     )
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="lamella"
@@ -71,3 +81,17 @@ def image_model(
     helper.set_model_props(model, dict(metadata or {}))
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _sides(name: str) -> tuple[str, str]:
+    return f"{name}_rows", f"{name}_columns"
+
+
+def _needed(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
+    """Nodes on a way to one of the outputs, in their order."""
+    wanted, kept = set(outputs), []
+    for node in reversed(nodes):
+        if not wanted.isdisjoint(node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    return kept[::-1]

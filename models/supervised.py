@@ -41,7 +41,7 @@ from vision.anomaly import MARGIN_PX
 
 log = logging.getLogger(__name__)
 
-BACKBONE = "efficientnet-lite0-s16"
+BACKBONE = "efficientnet-lite0-s32"
 SMALLEST_DEFECTIVE, SMALLEST_SOUND = 8, 8
 HELD_OUT_FRACTION = 0.2
 LEAST_GROUPS = 5
@@ -83,6 +83,7 @@ def train_supervised(
     seed: int,
     version: int = 1,
     um_per_px: float | None = None,
+    channel_names: tuple[str, ...] = (),
     settings: LearningSettings | None = None,
     backbone: Bundle | None = None,
     progress: Progress = lambda stage, fraction: None,
@@ -92,6 +93,7 @@ def train_supervised(
     Args:
         labelled: pictures with masks, boxes or classes; sound ones among them.
         um_per_px: their pitch, if it is known; other pitches are then refused when inspecting.
+        channel_names: of a camera, that the pictures show, one each; only they are looked at on a line.
         progress: told the stage in words and the share done of the whole.
 
     Raises:
@@ -148,7 +150,13 @@ def train_supervised(
         name=name,
         version=version,
         task="film-segmentation",
-        input=InputSpec(tensor=IMAGE, channels=1, multiple_px=MULTIPLE_PX * reduction, um_per_px=um_per_px),
+        input=InputSpec(
+            tensor=IMAGE,
+            channels=1,
+            channel_names=channel_names,
+            multiple_px=MULTIPLE_PX * reduction,
+            um_per_px=um_per_px,
+        ),
         outputs=(
             OutputSpec(tensor=DEFECT, meaning="probability of a defect", layout="N1HW", stride_px=cell_px),
             OutputSpec(

@@ -13,8 +13,9 @@ from line.bundle import Threshold
 from models.evaluate import image_auroc, pixel_average_precision, recall_at_false_rejects
 from models.labelled import SOUND, UNKNOWN, LabelledImage
 from models.supervised_graph import DEFECT, IMAGE, MULTIPLE_PX, STRIDE_PX
-from vision.anomaly import IMAGE_THRESHOLD, REGION_THRESHOLD, image_score, mapped, whole_map
+from vision.anomaly import IMAGE_THRESHOLD, REGION_THRESHOLD, image_score, whole_map
 from vision.session import open_onnx
+from vision.tiles import mapped
 
 FALSE_ALARM_FRACTION = 0.05
 

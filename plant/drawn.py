@@ -1,4 +1,4 @@
-"""Inspection results without pictures: what a model with known detection curves would have found.
+"""Film inspection without pictures: what a model with known detection curves would have found.
 
 For time that runs faster than strips can be rendered, and for a past. Every result says so: `method` is `drawn`. Which
 real flaw is found depends on the flaw and the seed alone, so looking twice finds the same.
@@ -10,19 +10,20 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from msgspec.structs import replace
 
-from line import stack_geometry
 from line.bundle import DetectionCurve, ModelRef
 from line.defect_rows import DefectClass
-from line.events import FilmDefect, LayerInspected, Overhang, Severity, StripInspected, Verdict
+from line.events import FilmDefect, Severity, StripInspected, Verdict
 from line.ids import event_id
 from line.model import LineModel
 from line.relations_defects import detection_probability, false_alarms_per_m2
+from plant.drawn_measure import DrawnDepth, area_um2, depth_of, sides_um
 from plant.hidden import HiddenDefect
-from plant.truth_types import CameraHealth, Flaw, PlacedSheet
+from plant.truth_types import CameraHealth, Flaw
 from plant.world import World
 
 _CONFUSED_FRACTION = 0.03
@@ -32,6 +33,7 @@ _UNKNOWN_CURVE = (150.0, 0.3)
 """a50 [µm] and s for what no table names."""
 _SIZE_SIGMA_FRACTION, _SIZE_SIGMA_UM = 0.06, 8.0
 _POSITION_SIGMA_UM = 60.0
+_NORMAL = NormalDist()
 _LINES = frozenset({"STR", "SCR"})
 _TOUCHING_UM, _SAME_CD_UM = 10_000, 3_000
 _SHORT_UM = 50_000
@@ -55,16 +57,24 @@ class _Sighting:
         )
 
 
-def _longer(event: FilmDefect, flaw: Flaw, end_um: int, at_ns: int, revision: int) -> FilmDefect:
-    """The same defect, seen further."""
+def _longer(
+    event: FilmDefect, flaw: Flaw, end_um: int, at_ns: int, revision: int, depth: DrawnDepth | None
+) -> FilmDefect:
+    """The same defect, seen further: as wide as its widest piece, as deep as its deepest."""
+    if depth is not None and depth.fraction > (event.depth_fraction or 0.0):
+        event = replace(event, depth_fraction=depth.fraction, depth_uncertainty_fraction=depth.uncertainty_fraction)
+    size_um = round(max(event.size_um, flaw.size_um), 1)
+    length_um = end_um - event.md_start_um
     return replace(
         event,
         at_ns=at_ns,
         id=event_id(at_ns, f"{event.defect}:{revision}"),
         revision=revision,
         md_end_um=end_um,
-        size_um=round(max(event.size_um, flaw.size_um), 1),
-        area_um2=round((end_um - event.md_start_um) * event.size_um, 0),
+        size_um=size_um,
+        length_um=float(length_um),
+        width_um=size_um,
+        area_um2=round(length_um * size_um, 0),
     )
 
 
@@ -161,7 +171,9 @@ class FilmDrawer:
                 sighting.flaws.add(flaw.flaw)
                 # one revision a strip, however many pieces it adds
                 revision = sighting.event.revision + (sighting not in changed)
-                sighting.event = _longer(sighting.event, flaw, end_um, at_ns, revision)
+                sighting.event = _longer(
+                    sighting.event, flaw, end_um, at_ns, revision, self._depth(flaw, sighting.event.kind)
+                )
             else:
                 continue
             if sighting not in changed:
@@ -198,8 +210,12 @@ class FilmDrawer:
         return self._event(
             roll, kind, max(start_um + md_off, 0), max(end_um + md_off, start_um + md_off + 1),
             flaw.cd_um - half + cd_off, flaw.cd_um + half + cd_off, size_um, sigma_um,
-            float(rng.beta(20, 2)), contrast, flaw.depth_fraction, at_ns,
+            float(rng.beta(20, 2)), contrast, self._depth(flaw, kind), at_ns,
         )  # fmt: skip
+
+    def _depth(self, flaw: Flaw, kind: str) -> DrawnDepth | None:
+        noise = _NORMAL.inv_cdf(max(self._uniform(f"{flaw.flaw}:depth"), 1e-9))
+        return depth_of(self._classes.get(kind), flaw, noise, self._camera.pixel_um)
 
     def _false_alarm(
         self, roll: str, md_start_um: int, md_end_um: int, at_ns: int, rng: np.random.Generator
@@ -212,17 +228,19 @@ class FilmDrawer:
         contrast = [round(0.5 * value, 3) for value in self._looks[kind]]
         return self._event(
             roll, kind, max(md_um - half, 0), md_um + half, cd_um - half, cd_um + half, size_um, 0.2 * size_um,
-            float(rng.beta(6, 6)), contrast, 0.0, at_ns,
+            float(rng.beta(6, 6)), contrast, None, at_ns,
         )  # fmt: skip
 
     def _event(
         self, roll: str, kind: str, md_start_um: int, md_end_um: int, cd_start_um: int, cd_end_um: int, size_um: float,
-        size_sigma_um: float, score: float, contrast: list[float], depth: float, at_ns: int,
+        size_sigma_um: float, score: float, contrast: list[float], depth: DrawnDepth | None, at_ns: int,
     ) -> FilmDefect:  # fmt: skip
         self._count += 1
         defect = f"{roll}/d{self._count:05d}"
         cd_start_um, cd_end_um = max(cd_start_um, 0), min(cd_end_um, self._width_um)
-        severity, verdict, reason = self.judged(kind, size_um, depth)
+        row = self._classes.get(kind)
+        sides = sides_um(row, size_um, md_end_um - md_start_um)
+        severity, verdict, reason = self.judged(kind, size_um, depth.fraction if depth else 0.0)
         return FilmDefect(
             at_ns=at_ns,
             simulated=True,
@@ -241,7 +259,11 @@ class FilmDrawer:
             size_um=round(size_um, 1),
             size_uncertainty_um=round(2 * size_sigma_um, 1),
             position_uncertainty_um=2 * _POSITION_SIGMA_UM,
-            area_um2=round((md_end_um - md_start_um) * (cd_end_um - cd_start_um) * 0.785, 0),
+            area_um2=round(area_um2(row, sides), 0),
+            length_um=round(sides[0], 1),
+            width_um=round(sides[1], 1),
+            depth_fraction=depth.fraction if depth else None,
+            depth_uncertainty_fraction=depth.uncertainty_fraction if depth else None,
             contrast_bf=contrast[0],
             contrast_df=contrast[1],
             contrast_tx=contrast[2],
@@ -290,108 +312,3 @@ class FilmDrawer:
 
     def _uniform(self, key: str) -> float:
         return zlib.crc32(f"{self._seed}:{key}".encode()) / 2**32
-
-
-class LayerDrawer:
-    """Draws what the corner cameras of the stack would report.
-
-    Args:
-        sigma_um: of one overhang reading; by default the published repeatability of 8 µm.
-    """
-
-    def __init__(self, line: LineModel, *, seed: int, sigma_um: float | None = None) -> None:
-        self._line = line
-        self._seed = seed
-        self._sigma_um = line.tag("S12.MeasRepeatability").nominal if sigma_um is None else sigma_um
-        self._station = next(row.station for row in line.cameras if row.kind == "corner")
-        self._below: dict[str, PlacedSheet] = {}
-        self._noise: dict[str, list[list[float]]] = {}
-
-    def layer(self, placed: PlacedSheet, at_ns: int, shifts_um: Mapping[int, float]) -> LayerInspected:
-        """The result for a placed layer; a cathode is measured against the laminate that was placed before it.
-
-        Args:
-            shifts_um: by corner, how far its camera has moved from where its calibration says. A station that knows
-                its cameras by calibration alone takes that for overhang.
-        """
-        draws = self._draws(placed)
-        tolerance = self._line.product().stack
-        overhangs: tuple[Overhang, ...] = ()
-        verdict: Verdict = "pass"
-        reason = ""
-        if placed.kind == "cathode":
-            below = self._below.pop(placed.stack, None)
-            if below is not None and below.layer == placed.layer - 1:
-                overhangs = self._overhangs(placed, below, draws, shifts_um)
-                worst = min(overhangs, key=lambda row: row.value_um)
-                most = max(overhangs, key=lambda row: row.value_um)
-                if worst.value_um < tolerance.overhang_low_um:
-                    verdict = "reject"
-                    reason = f"overhang {worst.place} {worst.value_um:.0f} µm below {tolerance.overhang_low_um} µm"
-                elif most.value_um > tolerance.overhang_high_um:
-                    verdict = "reject"
-                    reason = f"overhang {most.place} {most.value_um:.0f} µm above {tolerance.overhang_high_um} µm"
-                elif worst.value_um < tolerance.overhang_warn_um:
-                    verdict = "mark"
-                    reason = f"overhang {worst.place} {worst.value_um:.0f} µm below {tolerance.overhang_warn_um} µm"
-            else:
-                verdict, reason = "uninspected", "no picture of the laminate below"
-        else:
-            self._below[placed.stack] = placed
-            if len(self._below) > 4:
-                self._below.pop(next(iter(self._below)))
-        return LayerInspected(
-            at_ns=at_ns,
-            simulated=True,
-            id=event_id(at_ns, f"{placed.stack}:layer:{placed.layer}"),
-            stack=placed.stack,
-            layer=placed.layer,
-            station=self._station,
-            kind="cathode" if placed.kind == "cathode" else "laminate",
-            overhangs=overhangs,
-            offset_x_um=round(placed.offset_x_um + self._sigma_um / 2 * draws[8], 1),
-            offset_y_um=round(placed.offset_y_um + self._sigma_um / 2 * draws[9], 1),
-            rotation_urad=round(placed.rotation_urad + 60.0 * draws[10], 1),
-            verdict=verdict,
-            reason=reason,
-            method="drawn",
-        )
-
-    def _overhangs(
-        self, cathode: PlacedSheet, laminate: PlacedSheet, draws: list[float], shifts_um: Mapping[int, float]
-    ) -> tuple[Overhang, ...]:
-        found = []
-        across, along = _reach(cathode)
-        across_below, along_below = _reach(laminate)
-        for number, corner in enumerate(stack_geometry.CORNERS):
-            sign_x, sign_y = stack_geometry.outward(corner)
-            # `stack_geometry.overhang_um` of both corners, written out: a past has some 160,000 of them
-            x_um = sign_x * (laminate.offset_x_um - cathode.offset_x_um) + across_below[number] - across[number]
-            y_um = sign_y * (laminate.offset_y_um - cathode.offset_y_um) + along_below[number] - along[number]
-            shift_um = shifts_um.get(corner, 0.0)
-            for axis, value_um in (("x", x_um), ("y", y_um)):
-                measured = value_um - shift_um + self._sigma_um * draws[2 * number + (axis == "y")]
-                found.append(Overhang(f"{corner}{axis}", round(measured, 1), round(2 * self._sigma_um, 1)))
-        return tuple(found)
-
-    def _draws(self, placed: PlacedSheet) -> list[float]:
-        """Noise of a layer's readings; it depends on the stack and the layer alone."""
-        layers = self._noise.get(placed.stack)
-        if layers is None:
-            rng = np.random.default_rng([self._seed, zlib.crc32(placed.stack.encode())])
-            layers = rng.standard_normal((self._line.product().placements, 11)).tolist()
-            self._noise[placed.stack] = layers
-            if len(self._noise) > 4:
-                self._noise.pop(next(iter(self._noise)))
-        return layers[placed.layer - 1]
-
-
-def _reach(placed: PlacedSheet) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """How far the corners 1 to 4 reach outward from a sheet's centre, along x and along y [µm]."""
-    turn = placed.rotation_urad * 1e-6
-    cos, sin = math.cos(turn), math.sin(turn)
-    half_x, half_y = placed.size_x_um / 2, placed.size_y_um / 2
-    # outward(1) is (-1, -1), (2) is (1, -1), (3) is (1, 1), (4) is (-1, 1)
-    same_x, other_x = half_x * cos - half_y * sin, half_x * cos + half_y * sin
-    same_y, other_y = half_x * sin + half_y * cos, half_y * cos - half_x * sin
-    return (same_x, other_x, same_x, other_x), (same_y, other_y, same_y, other_y)

@@ -18,7 +18,8 @@ from line.events import Event, TagBatch, TagSample
 from line.ids import event_id
 from line.journal import Entry, write_past
 from line.topics import Topics, topics_of
-from plant.drawn import FilmDrawer, LayerDrawer
+from plant.drawn import FilmDrawer
+from plant.drawn_layers import LayerDrawer
 from plant.hidden import Episode, drawn_episodes
 from plant.scenario import load_scenario
 from plant.shifts import NS, Shifts

@@ -11,7 +11,8 @@ from line.events import FilmDefect, LayerInspected, StripInspected
 from line.model import LineModel
 from line.stack_geometry import CORNERS
 from plant.cameras import DRAWN_STRIPS, Stretch
-from plant.drawn import FilmDrawer, LayerDrawer
+from plant.drawn import FilmDrawer
+from plant.drawn_layers import LayerDrawer
 from plant.truth_types import PlacedSheet
 from plant.world import World
 

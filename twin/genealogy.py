@@ -16,7 +16,8 @@ from line.events import WebSegment
 from line.model import Lane
 from line.web_piece import scaled
 from twin.intervals import IntervalSet
-from twin.state import Cut, LineState
+from twin.records import Cut
+from twin.state import LineState
 
 _MOST_STEPS = 12
 """Webs behind one another; a record that names its own child as parent must not turn for ever."""

@@ -19,6 +19,7 @@ from line.bundle import MANIFEST_FILE, DetectionCurve, open_bundle
 from line.config import Site
 from line.errors import BundleError, ConfigError, HistorianError, MessageError
 from line.events import AnyEvent, Event, Heartbeat, TagBatch, YieldForecast
+from line.film_models import film_model
 from line.film_sources import source_settings
 from line.foreign_lists import NEVER_FOUND, foreign_lists
 from line.journal import Entry, last_position, read_entries
@@ -270,8 +271,8 @@ def _detection(site: Site, line: LineModel) -> dict[str, DetectionCurve]:
     cameras = {row.id for row in line.film_cameras()}
     sources = [row for row in source_settings(site.vision.sources) if row.kind == "foreign" and row.camera in cameras]
     found = [_foreign_detection(Path(row.place), codes) for row in sources]
-    if len(found) < len(cameras):
-        found.append(_model_detection(site))
+    own = cameras - {row.camera for row in sources}
+    found += [_model_detection(site, camera) for camera in sorted(own)]
     return {
         code: max(curves, key=lambda curve: curve.a50_um)
         for code in codes
@@ -287,8 +288,12 @@ def _foreign_detection(mapping: Path, codes: tuple[str, ...]) -> dict[str, Detec
         return dict.fromkeys(codes, NEVER_FOUND)
 
 
-def _model_detection(site: Site) -> dict[str, DetectionCurve]:
-    name = site.vision.film_model
+def _model_detection(site: Site, camera: str) -> dict[str, DetectionCurve]:
+    try:
+        name = film_model(site.vision, camera)
+    except ConfigError as error:
+        log.warning("published detection curves are used: %s", error)
+        return {}
     for path in (Path(name), site.state_dir / "bundles" / name):
         if (path / MANIFEST_FILE).is_file():
             try:

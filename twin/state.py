@@ -9,41 +9,14 @@ lists of what was touched are about the fold, not about the line, and no part of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeVar
 
 from line import events
 from line.events import Event
 from line.model import LineModel
 from twin.digest import digest_of
+from twin.records import Cut, RollRecord, event_order, keep, keep_event, sample_order
 from twin.rolls import RollMap
 from twin.units import ENTERED, LEFT, NOWHERE, Looked, Move, Placed, Progress, Stack, Unit
-
-_E = TypeVar("_E", bound=Event)
-
-
-class Cut(NamedTuple):
-    """A sheet was cut out of a roll. The latest record of a sheet counts."""
-
-    at_ns: int
-    seq: int
-    sheet: str
-    kind: str
-    roll: str
-    lane: int
-    start_um: int
-    end_um: int
-    outcome: str
-
-
-class RollRecord(NamedTuple):
-    """A roll was started or ended. The latest record counts."""
-
-    at_ns: int
-    seq: int
-    web: str
-    batch: str
-    length_um: int
-    recipe: str = ""
 
 
 class LineState:
@@ -235,15 +208,15 @@ class LineState:
         self._roll(event.roll).add_profile(event)
 
     def _camera_checked(self, event: events.CameraChecked) -> None:
-        _keep_event(self.cameras, event.camera, event)
+        keep_event(self.cameras, event.camera, event)
 
     def _roll_started(self, event: events.RollStarted) -> None:
-        _keep(self.started, event.roll, RollRecord(event.at_ns, event.seq, event.web, event.batch, 0, event.recipe))
+        keep(self.started, event.roll, RollRecord(event.at_ns, event.seq, event.web, event.batch, 0, event.recipe))
         self._roll(event.roll)
         self.touched_rolls.add(event.roll)
 
     def _roll_ended(self, event: events.RollEnded) -> None:
-        _keep(self.ended, event.roll, RollRecord(event.at_ns, event.seq, "", "", event.length_um))
+        keep(self.ended, event.roll, RollRecord(event.at_ns, event.seq, "", "", event.length_um))
         self.touched_rolls.add(event.roll)
 
     def _web_mapped(self, event: events.WebMapped) -> None:
@@ -281,15 +254,15 @@ class LineState:
         placed = Placed(event.at_ns, event.seq, event.stack, event.layer, event.sheet, event.kind)
         stack = self._stack(event.stack)
         stack.since(event.at_ns)
-        _keep(stack.layers, event.layer, placed)
-        _keep(self.placed, event.sheet, placed)
+        keep(stack.layers, event.layer, placed)
+        keep(self.placed, event.sheet, placed)
         self._at(event.stack, event.station, ENTERED)
         self.touched_units.add(event.stack)
 
     def _layer_inspected(self, event: events.LayerInspected) -> None:
         stack = self._stack(event.stack)
         stack.since(event.at_ns)
-        _keep(stack.looks, event.layer, Looked.at(event))
+        keep(stack.looks, event.layer, Looked.at(event))
         self.touched_units.add(event.stack)
 
     def _unit_moved(self, event: events.UnitMoved) -> None:
@@ -308,15 +281,15 @@ class LineState:
         self.touched_units.add(event.unit)
 
     def _cell_made(self, event: events.CellMade) -> None:
-        _keep(self.cell_of, event.stack, (event.at_ns, event.seq, event.cell))
-        _keep(self.stack_of, event.cell, (event.at_ns, event.seq, event.stack))
+        keep(self.cell_of, event.stack, (event.at_ns, event.seq, event.cell))
+        keep(self.stack_of, event.cell, (event.at_ns, event.seq, event.stack))
         self._stack(event.stack)
         self.cells[event.cell] = None
         self._at(event.cell, event.station, ENTERED)
         self.touched_units.add(event.stack)
 
     def _cell_tested(self, event: events.CellTested) -> None:
-        _keep_event(self.tests, event.cell, event)
+        keep_event(self.tests, event.cell, event)
         self.cells[event.cell] = None
         self._at(event.cell, event.station, LEFT)
         self.touched_units.add(event.cell)
@@ -329,11 +302,11 @@ class LineState:
     def _tags_changed(self, event: events.TagBatch) -> None:
         for sample in event.samples:
             known = self.tags.get(sample.tag)
-            if known is None or _sample_order(sample) > _sample_order(known):
+            if known is None or sample_order(sample) > sample_order(known):
                 self.tags[sample.tag] = sample
 
     def _station_state(self, event: events.StationState) -> None:
-        _keep_event(self.station_states, event.station, event)
+        keep_event(self.station_states, event.station, event)
 
     def _service_state(self, event: events.ServiceState) -> None:
         """The last one heard is what is so: it has no number, is never replayed, and a last will bears the time at
@@ -341,45 +314,21 @@ class LineState:
         self.services[event.service] = event
 
     def _recipe_activated(self, event: events.RecipeActivated) -> None:
-        if self.recipe is None or _event_order(event) > _event_order(self.recipe):
+        if self.recipe is None or event_order(event) > event_order(self.recipe):
             self.recipe = event
 
     def _order_released(self, event: events.OrderReleased) -> None:
-        if self.order_released is None or _event_order(event) > _event_order(self.order_released):
+        if self.order_released is None or event_order(event) > event_order(self.order_released):
             self.order_released = event
 
     def _cell_predicted(self, event: events.CellPredicted) -> None:
-        _keep(self.predicted, event.unit, (event.at_ns, event.seq, event.p_pass))
+        keep(self.predicted, event.unit, (event.at_ns, event.seq, event.p_pass))
 
     def _yield_forecast(self, event: events.YieldForecast) -> None:
-        _keep_event(self.forecasts, event.forecast, event)
+        keep_event(self.forecasts, event.forecast, event)
 
     def _forecast_scored(self, event: events.ForecastScored) -> None:
-        _keep_event(self.scores, event.forecast, event)
-
-
-_Key = TypeVar("_Key")
-_Record = TypeVar("_Record", bound=tuple[object, ...])
-
-
-def _keep(table: dict[_Key, _Record], key: _Key, record: _Record) -> None:
-    known = table.get(key)
-    if known is None or record > known:
-        table[key] = record
-
-
-def _keep_event(table: dict[str, _E], key: str, event: _E) -> None:
-    known = table.get(key)
-    if known is None or _event_order(event) > _event_order(known):
-        table[key] = event
-
-
-def _event_order(event: Event) -> tuple[int, int, str, str]:
-    return event.at_ns, event.seq, event.source, event.id
-
-
-def _sample_order(sample: events.TagSample) -> tuple[int, str, bool, float]:
-    return sample.source_ns, sample.quality, sample.value is not None, sample.value or 0.0
+        keep_event(self.scores, event.forecast, event)
 
 
 _WALL_TIMED: frozenset[type[Event]] = frozenset({events.ServiceState, events.Heartbeat})

@@ -1,16 +1,13 @@
 """One-class inspection of an image of any size: map, score and findings.
 
-A picture of up to 512 pixels is brought to one size before the network sees it, a larger one is shrunk as its tiles
-would be: parts and strips of any size then fill the network's view alike. What is seen is looked at in overlapping
-tiles, mirrored at its borders; only the inner part of each tile's answer counts.
-The map has one value per cell of some pixels, for 20,000 x 20,000 pixels still a few megabytes; the map at image
+Several judges look at each part of a picture (`vision.judges`); the score of a picture is that of its worst part. The
+map has one value per cell of some pixels, for 20,000 x 20,000 pixels still a few megabytes; the map at image
 resolution is made when asked for.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -20,21 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from line.bundle import Bundle
-from line.errors import FrameError
+from line.errors import BundleError, FrameError
+from vision.judges import CELL_PX, combined_map, combined_score, court_of, hearing, highest_mean
 from vision.session import ComputeProvenance, ModelSession, Provider
 
 IMAGE_THRESHOLD = "image"
 REGION_THRESHOLD = "region"
 SCORE_CELLS = 12
-"""An image's score is the mean of its so many highest cells: steadier than the one highest, blind to image size."""
-ONE_CLASS_SCORE_CELLS = 48
-"""The same for one-class models; their cells are smaller."""
-MARGIN_PX = 64
-"""What a tile shows beyond the part that counts."""
-TILE_PX = 512
-"""Side of the part that counts; larger tiles gain less than 5 % and take more memory."""
-LARGEST_ENLARGEMENT = 2.0
-"""Of a small picture; more would show the network nothing but blur."""
+"""Of a supervised model: the mean of so many highest cells is a picture's score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +51,7 @@ class AnomalyResult:
     shape: tuple[int, int]
     """Height and width of the image in pixels."""
     seen_shape: tuple[int, int]
-    """Height and width of what the network saw of it."""
+    """Height and width in pixels of what the map was made for."""
     score: float
     threshold: float
     """An image whose score is above is not like good film."""
@@ -72,7 +62,8 @@ class AnomalyResult:
 
     @property
     def is_anomalous(self) -> bool:
-        return self.score > self.threshold
+        """The picture as a whole, or a place in it, is not like good film."""
+        return self.score > self.threshold or bool(self.regions)
 
     @property
     def score_map(self) -> NDArray[np.float32]:
@@ -87,47 +78,48 @@ class AnomalyInspector:
         """Open the model.
 
         Raises:
-            BundleError: the bundle is no one-class film model or lacks a threshold.
+            BundleError: the bundle is no one-class film model, or lacks a threshold, its view or its judges.
             ProviderError: ``provider="cuda"`` without CUDA.
         """
         bundle.require_fit(task="film-one-class")
         self._threshold = bundle.threshold(IMAGE_THRESHOLD).value
         self._region_threshold = bundle.threshold(REGION_THRESHOLD).value
-        output = bundle.manifest.outputs[0]
-        self._output, self._cell_px = output.tensor, output.stride_px
-        self._multiple_px = bundle.manifest.input.multiple_px
-        self._view_px = bundle.manifest.input.view_px
+        manifest = bundle.manifest
+        self._court = court_of(manifest)
+        asked = {judge.tensor for judge in manifest.judges}
+        if manifest.input.view_px is None or not asked or not asked <= set(self._court.strides_px):
+            raise BundleError(
+                f"{bundle.path}: {bundle.ref} does not say how its outputs become one score; train it with this version"
+            )
+        self._view_px = manifest.input.view_px
         self._session = ModelSession(bundle, provider)
 
     def inspect(self, image: NDArray[np.uint8]) -> AnomalyResult:
         """Inspect a grey image.
 
         Args:
-            image: shape (height, width), uint8, at least one cell high and wide.
+            image: shape (height, width), uint8, at least 4 px high and wide.
 
         Raises:
             FrameError: not grey, not 8 bit, or too small.
         """
-        require_grey(image, self._cell_px)
-        view = seen(image, self._view_px)
-        cells = mapped(view, self._answer, self._cell_px, self._multiple_px)[0]
+        require_grey(image, CELL_PX)
+        heard = hearing(image, self._court, self._session.run_views)
+        cells = combined_map(image.shape, heard, self._court.judges, self._view_px)
         shape = (image.shape[0], image.shape[1])
-        found = regions(cells, self._cell_px, self._region_threshold, view.shape)
+        seen_shape = (cells.shape[0] * CELL_PX, cells.shape[1] * CELL_PX)
+        found = regions(cells, CELL_PX, self._region_threshold, seen_shape)
         return AnomalyResult(
             cells=cells,
-            cell_px=self._cell_px,
+            cell_px=CELL_PX,
             shape=shape,
-            seen_shape=(view.shape[0], view.shape[1]),
-            score=image_score(cells, ONE_CLASS_SCORE_CELLS),
+            seen_shape=seen_shape,
+            score=combined_score(heard, self._court.judges),
             threshold=self._threshold,
             region_threshold=self._region_threshold,
-            regions=tuple(_placed(region, view.shape, shape) for region in found),
+            regions=tuple(_placed(region, seen_shape, shape) for region in found),
             provenance=self._session.provenance,
         )
-
-    def _answer(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answer: NDArray[np.float32] = self._session.run(tile)[self._output][0]
-        return answer
 
     def close(self) -> None:
         self._session.close()
@@ -151,62 +143,9 @@ def require_grey(image: NDArray[np.uint8], smallest_px: int) -> None:
         )
 
 
-def seen(image: NDArray[np.uint8], view_px: int | None) -> NDArray[np.uint8]:
-    """The image as the network looks at it.
-
-    Training and inspection both see images through this function and ``mapped``.
-
-    Args:
-        view_px: what the long side of an image, or of a tile of a larger one, is brought to; none leaves it as it is.
-    """
-    if view_px is None:
-        return image
-    scale = min(view_px / min(max(image.shape), TILE_PX), LARGEST_ENLARGEMENT)
-    height, width = (max(1, round(size * scale)) for size in image.shape)
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
-
-
-def mapped(
-    image: NDArray[np.uint8],
-    answer: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
-    cell_px: int,
-    multiple_px: int,
-) -> NDArray[np.float32]:
-    """A network's answer for a whole image, put together from its tiles.
-
-    Args:
-        answer: from a tile, shape (1, 1, height, width), to its map, shape (channels, rows, columns).
-        cell_px: pixels per cell of that map; divides ``MARGIN_PX``.
-        multiple_px: height and width of a tile are multiples of this.
-
-    Returns:
-        Shape (channels, ceil(height / cell_px), ceil(width / cell_px)).
-    """
-    height, width = image.shape
-    margin = MARGIN_PX // cell_px
-    bands = []
-    for top in range(0, height, TILE_PX):
-        rows = _mirrored(top - MARGIN_PX, min(TILE_PX, height - top), height, multiple_px)
-        parts = []
-        for left in range(0, width, TILE_PX):
-            columns = _mirrored(left - MARGIN_PX, min(TILE_PX, width - left), width, multiple_px)
-            tile = np.ascontiguousarray(image[rows[:, None], columns])
-            inner = answer(tile[None, None])[:, margin:, margin:]
-            parts.append(inner[:, : _cells(height - top, cell_px), : _cells(width - left, cell_px)])
-        bands.append(np.concatenate(parts, axis=2))
-    return np.concatenate(bands, axis=1)
-
-
-def _cells(length_px: int, cell_px: int) -> int:
-    return -(-min(length_px, TILE_PX) // cell_px)
-
-
-def image_score(cells: NDArray[np.float32], count: int = SCORE_CELLS) -> float:
-    """Mean of the so many highest cells."""
-    values = cells.ravel()
-    count = min(count, values.size)
-    return float(np.partition(values, values.size - count)[values.size - count :].mean())
+def image_score(cells: NDArray[np.float32]) -> float:
+    """Of a supervised model's map."""
+    return highest_mean(cells, SCORE_CELLS)
 
 
 def regions(cells: NDArray[np.float32], cell_px: int, threshold: float, shape: tuple[int, ...]) -> tuple[Region, ...]:
@@ -273,14 +212,3 @@ def _enlarged(cells: NDArray[np.float32], cell_px: int) -> NDArray[np.float32]:
     return np.asarray(
         cv2.resize(cells, (columns * cell_px, rows * cell_px), interpolation=cv2.INTER_LINEAR), np.float32
     )
-
-
-def _mirrored(start: int, length: int, size: int, multiple: int) -> NDArray[np.intp]:
-    """Indices from ``start`` over ``length`` and two margins, up to a multiple, mirrored at both ends of an axis."""
-    total = -(-(length + 2 * MARGIN_PX) // multiple) * multiple
-    indices = np.arange(start, start + total)
-    if size == 1:
-        return np.zeros(total, np.intp)
-    period = 2 * (size - 1)
-    folded = np.abs(indices) % period
-    return np.asarray(np.minimum(folded, period - folded), np.intp)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,68 +17,23 @@ from numpy.typing import NDArray
 
 from line.calibration import InForce
 from line.events import CameraChecked, Measure, StripInspected
-from line.film_reference import FilmReference, read_reference, write_reference
 from line.frames import StripHeader
 from line.ids import event_id
 from line.model import Camera
 from vision.calibration_watch import CalibrationWatch, Policy
-from vision.film_light import (
-    COARSER_FRACTION,
-    DRIFT_FRACTION,
-    Finding,
-    Texture,
-    a50_growth,
-    focus_finding,
-    light_findings,
-    middle,
-    roughness_at,
-    strip_level,
-    strip_texture,
-)
+from vision.film_light import Finding
+from vision.film_watch import HYSTERESIS, NO_LOOK, FilmLook, FilmWatch, Moment
 from vision.wander import Wander
 
 log = logging.getLogger(__name__)
 
-STRIPS_COUNT = 15
-"""That light and texture are the median of: half of them and a new light is known."""
-REFERENCE_STRIPS_COUNT = 8
 MISSED_FRACTION = 0.002
 """Share of lines that a camera may lose."""
 
 _MISSED_STRIPS_COUNT = 64
-_TEXTURE_EVERY, _TEXTURES_COUNT = 4, 5
-"""Strips from one look at the texture to the next, which takes a millisecond, and looks that the median is of."""
 _SAID_AGAIN_FRACTION = 0.04
 """Further change of a light that is already said to be off, after which it is said again."""
-_HYSTERESIS = 0.8
-"""Of a limit, below which what was beyond it is taken back."""
-_NOISE_GREY = 2.0
-"""Of a camera, where film was first seen under another light than it should be (D)."""
 _RANK = {"ok": 0, "drifting": 1, "fault": 2}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """What was found in the latest strips."""
-
-    findings: tuple[Finding, ...]
-    measures: tuple[Measure, ...]
-    light: tuple[float, ...]
-
-
-_NOTHING = _Seen(findings=(), measures=(), light=())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Moment:
-    """A strip, as far as it matters here."""
-
-    roll: str
-    strip: int
-    at_ns: int
-    simulated: bool
-    recipe: str
-    channels: tuple[str, ...]
 
 
 class CameraCheck:
@@ -104,16 +57,11 @@ class CameraCheck:
         drawn: bool = False,
     ) -> None:
         self._camera = camera
-        self._state_dir = state_dir
         self._margin_um = margin_um
-        self._reference_name = f"{camera.id}-drawn" if drawn else camera.id
         self._watch = CalibrationWatch(camera, state_dir, policy)
-        self._reference = read_reference(state_dir, self._reference_name)
-        self._levels: deque[tuple[float, ...]] = deque(maxlen=STRIPS_COUNT)
-        self._textures: deque[Texture] = deque(maxlen=_TEXTURES_COUNT)
-        self._strips_count = 0
+        self._film = FilmWatch(camera, state_dir, drawn=drawn)
         self._lines: deque[tuple[int, int]] = deque(maxlen=_MISSED_STRIPS_COUNT)
-        self._seen = _NOTHING
+        self._seen = NO_LOOK
         self._said: tuple[str, ...] = ()
         self._said_light: tuple[float, ...] = ()
 
@@ -137,121 +85,36 @@ class CameraCheck:
         self._lines.append((header.lines, header.missed_lines_count))
         away_um = max(abs(wander.shift_um), wander.bare_um)
         place = Measure("wander", "", wander.shift_um, 100.0, -self._margin_um, self._margin_um, "um")
-        if self._strips_count % _TEXTURE_EVERY == 0:
-            self._textures.append(strip_texture(planes))
-        self._strips_count += 1
-        return self._taken(_moment(header), strip_level(planes), [*self._missed(), *self._wandered(away_um)], [place])
+        level = self._film.looked_at(planes)
+        return self._taken(_moment(header), level, [*self._missed(), *self._wandered(away_um)], [place])
 
     def heard(self, strip: StripInspected) -> CameraChecked | None:
         """Take in a strip that another looked at; what there is to say after it, None while nothing has changed."""
-        grey = (strip.mean_grey_bf, strip.mean_grey_df, strip.mean_grey_tx)
-        moment = _Moment(
+        grey = {"BF": strip.mean_grey_bf, "DF": strip.mean_grey_df, "TX": strip.mean_grey_tx}
+        channels = tuple(name for name in self._camera.channels if name in grey)
+        moment = Moment(
             roll=strip.roll,
             strip=strip.strip,
             at_ns=strip.at_ns,
             simulated=strip.simulated,
             recipe="",
-            channels=("BF", "DF", "TX"),
+            channels=channels,
         )
-        return self._taken(moment, grey, [], [])
+        return self._taken(moment, tuple(grey[name] for name in channels), [], [])
 
     def unusable(self, header: StripHeader, why: str) -> CameraChecked | None:
         """Say that film cannot even be learnt from, as in the dark."""
-        self._seen = _Seen(findings=(Finding(what="unusable", state="fault", text=why),), measures=(), light=())
+        self._seen = FilmLook(findings=(Finding(what="unusable", state="fault", text=why),))
         return self._said_if_new(_moment(header), self.in_force(header))
 
     def _taken(
-        self, moment: _Moment, level: tuple[float, ...], findings: list[Finding], measures: list[Measure]
+        self, moment: Moment, level: tuple[float, ...], findings: list[Finding], measures: list[Measure]
     ) -> CameraChecked | None:
         now = self._watch.in_force(moment.at_ns, simulated=moment.simulated)
-        self._levels.append(level)
-        reference = self._referenced(moment, now.calibration)
-        self._seen = self._judged(moment.channels, reference, findings, measures)
+        look = self._film.taken(moment, level, now.calibration)
+        findings = sorted([*findings, *look.findings], key=lambda row: -_RANK[row.state])
+        self._seen = FilmLook(findings=tuple(findings), measures=(*look.measures, *measures), light=look.light)
         return self._said_if_new(moment, now)
-
-    def _referenced(self, moment: _Moment, calibration: str) -> FilmReference | None:
-        """How this film looked when it was first seen under this calibration; None until that is known."""
-        known = self._reference
-        if known is not None and known.fits(calibration, moment.recipe, simulated=moment.simulated):
-            return known
-        if known is not None:
-            # Another calibration or recipe: what was seen before says nothing about how it looks from now on.
-            self._reference, latest = None, self._levels[-1]
-            self._levels.clear()
-            self._levels.append(latest)
-            self._textures.clear()
-            self._strips_count = 0
-        if len(self._levels) < REFERENCE_STRIPS_COUNT:
-            return None
-        channels, texture = moment.channels, self._texture()
-        seen = dict(zip(channels, middle(self._levels), strict=True))
-        # Simulated film may begin under an aged lamp: what it should look like is known without it.
-        level = (self._camera.film_grey if moment.simulated and not calibration else {}) or seen
-        self._reference = FilmReference(
-            camera=self._reference_name,
-            calibration=calibration,
-            recipe=moment.recipe,
-            simulated=moment.simulated,
-            at_ns=moment.at_ns,
-            level=level,
-            fineness=dict(zip(channels, texture.fineness, strict=False)),
-            roughness={
-                channel: roughness_at(value, seen[channel], level[channel], _NOISE_GREY)
-                for channel, value in zip(channels, texture.roughness, strict=False)
-            },
-        )
-        write_reference(self._state_dir, self._reference)
-        return self._reference
-
-    def _texture(self) -> Texture:
-        """The median of the latest looks at the texture; empty where none was seen."""
-        if not self._textures:
-            return Texture(fineness=(), roughness=())
-        return Texture(
-            fineness=middle([row.fineness for row in self._textures]),
-            roughness=middle([row.roughness for row in self._textures]),
-        )
-
-    def _judged(
-        self,
-        channels: Sequence[str],
-        reference: FilmReference | None,
-        findings: list[Finding],
-        measures: list[Measure],
-    ) -> _Seen:
-        if reference is None:
-            return _Seen(findings=tuple(findings), measures=tuple(measures), light=())
-        texture = self._texture()
-        level = dict(zip(channels, middle(self._levels), strict=True))
-        light = {channel: level[channel] / max(reference.level[channel], 1.0) for channel in channels}
-        finer = {
-            channel: value / reference.fineness[channel]
-            for channel, value in zip(channels, texture.fineness, strict=False)
-            if reference.fineness.get(channel)
-        }
-        worse = {
-            channel: a50_growth(value, reference.roughness[channel])
-            for channel, value in zip(channels, texture.roughness, strict=False)
-            if reference.roughness.get(channel)
-        }
-        since = _since(reference, by_model=reference.level == self._camera.film_grey)
-        findings = [
-            *findings,
-            *light_findings(light, worse, since, self._limit(DRIFT_FRACTION)),
-            *focus_finding(finer, since, self._limit(COARSER_FRACTION, focus=True)),
-        ]
-        findings.sort(key=lambda row: -_RANK[row.state])
-        return _Seen(
-            findings=tuple(findings),
-            measures=(*self._measures(light, finer, reference), *measures),
-            light=tuple(light.values()),
-        )
-
-    def _limit(self, limit: float, *, focus: bool = False) -> float:
-        """A limit, lower while it is passed, so that what lies on it does not come and go."""
-        held = {row.what for row in self._seen.findings} - {"missed lines", "web", "unusable"}
-        passed = "focus" in held if focus else bool(held - {"focus"})
-        return _HYSTERESIS * limit if passed else limit
 
     def _missed(self) -> list[Finding]:
         lines, missed = (sum(column) for column in zip(*self._lines, strict=True))
@@ -262,7 +125,7 @@ class CameraCheck:
         return [Finding(what="missed lines", state="drifting", text=text)]
 
     def _wandered(self, away_um: int) -> list[Finding]:
-        if away_um < _HYSTERESIS * self._margin_um:
+        if away_um < HYSTERESIS * self._margin_um:
             return []
         text = (
             f"web lies {away_um / 1000:.1f} mm beside its place, {self._margin_um / 1000:.1f} mm at either edge are "
@@ -270,22 +133,7 @@ class CameraCheck:
         )
         return [Finding(what="web", state="drifting", text=text)]
 
-    def _measures(self, light: dict[str, float], finer: dict[str, float], reference: FilmReference) -> list[Measure]:
-        rows = []
-        for place, (name, value) in enumerate(light.items()):
-            spread = float(np.std([level[place] for level in self._levels])) / max(reference.level[name], 1.0)
-            uncertainty = round(2 * spread / len(self._levels) ** 0.5, 5)
-            low, high = 1 - DRIFT_FRACTION, 1 + DRIFT_FRACTION
-            rows.append(Measure("light", name, round(value, 4), uncertainty, low, high, "1"))
-        least = round(1 - COARSER_FRACTION, 3)
-        rows += [
-            Measure("fineness", name, round(value, 3), None, least, None, "1")
-            for name, value in finer.items()
-            if name != "DF"
-        ]
-        return rows
-
-    def _said_if_new(self, moment: _Moment, now: InForce) -> CameraChecked | None:
+    def _said_if_new(self, moment: Moment, now: InForce) -> CameraChecked | None:
         findings = self._seen.findings
         state: Literal["ok", "drifting", "fault", "expired", "uncalibrated"] = now.standing
         reasons = [now.reason] if now.standing != "ok" else []
@@ -326,8 +174,8 @@ class CameraCheck:
         )
 
 
-def _moment(header: StripHeader) -> _Moment:
-    return _Moment(
+def _moment(header: StripHeader) -> Moment:
+    return Moment(
         roll=header.roll,
         strip=header.strip,
         at_ns=header.at_ns,
@@ -335,10 +183,3 @@ def _moment(header: StripHeader) -> _Moment:
         recipe=header.recipe,
         channels=header.channels,
     )
-
-
-def _since(reference: FilmReference, *, by_model: bool) -> str:
-    """What a reference is from, in words."""
-    if by_model:
-        return "by the line model"
-    return "when calibrated" if reference.calibration else "when film was first seen"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import cv2
 import numpy as np
@@ -93,8 +94,9 @@ def patch(
     *,
     camera_pixels: int = 1,
     channels: Sequence[str] = CHANNELS,
+    wanted: Sequence[str] = CHANNELS,
 ) -> NDArray[np.uint8]:
-    """The picture of a spot that the classifier sees, shape (3, 64, 64).
+    """The picture of a spot that the classifier sees, shape (channels wanted, 64, 64).
 
     What would lie beyond the strip is mirrored at its border. A line through the whole strip fills the patch from end
     to end. A channel that the camera does not have is shown as good film without grain.
@@ -106,6 +108,7 @@ def patch(
         spot: of `found`.
         camera_pixels: along a pixel of the patch, see `Classifier.camera_pixels`.
         channels: of the camera, in the order of its planes.
+        wanted: that the classifier takes, in the order in which it does.
     """
     _, lines, width = planes.shape
     through = spot.height >= lines // QUARTER * QUARTER
@@ -118,8 +121,9 @@ def patch(
     step = QUARTER if coarse else 1
     sources: Sequence[NDArray[np.uint8]] = found.quarters if coarse else tuple(planes)
     levels = gates.look.quarter_level if coarse else gates.look.level
-    squares = np.empty((len(CHANNELS), PATCH_PX, PATCH_PX), np.uint8)
-    for number, (channel, grey) in enumerate(zip(CHANNELS, FILM_GREY, strict=True)):
+    squares = np.empty((len(wanted), PATCH_PX, PATCH_PX), np.uint8)
+    for number, channel in enumerate(wanted):
+        grey = FILM_GREY[CHANNELS.index(channel)]
         if channel not in channels:
             squares[number] = grey
             continue
@@ -127,6 +131,52 @@ def patch(
         place = top // step, left // step, side // step
         squares[number] = _square(sources[own], levels[own], float(found.gain[own]), grey, *place)
     return squares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beliefs:
+    """From probabilities to what is believed of a spot."""
+
+    classes: tuple[str, ...]
+    """Of the probabilities, `clean` among them."""
+    kept_above: float
+    """Probability of not being clean above which a spot is kept."""
+    unsure_below: float = _UNSURE_BELOW
+    torn_above: float = _TORN_ABOVE
+
+    @classmethod
+    def stated(cls, bundle: Bundle, classes: tuple[str, ...], kept_above: float) -> Self:
+        """With the thresholds that a bundle states."""
+        unsure, torn = _threshold(bundle, UNKNOWN, _UNSURE_BELOW), _threshold(bundle, "rival", _TORN_ABOVE)
+        return cls(classes=classes, kept_above=kept_above, unsure_below=unsure, torn_above=torn)
+
+    def of(self, probabilities: Floats) -> Classified:
+        """What is believed of a spot.
+
+        Args:
+            probabilities: of the classes, shape (classes,); they add up to 1.
+        """
+        at_clean = self.classes.index(CLEAN)
+        clean = float(probabilities[at_clean])
+        if 1 - clean <= self.kept_above:
+            return Classified(kind=CLEAN, score=clean)
+        dirty = probabilities.copy()
+        dirty[at_clean] = 0
+        best = int(np.argmax(dirty))
+        # What is surely not clean may still be torn between two classes: judge its share of the rest.
+        share = float(dirty[best]) / max(1 - clean, 1e-6)
+        if self.classes[best] == UNKNOWN or share < self.unsure_below:
+            return Classified(kind=UNKNOWN, score=min(1.0, 1 - clean))
+        score = float(dirty[best])
+        dirty[best] = 0
+        second = int(np.argmax(dirty))
+        torn = dirty[second] > self.torn_above * score and self.classes[second] != UNKNOWN
+        return Classified(
+            kind=self.classes[best],
+            score=score,
+            rival=self.classes[second] if torn else "",
+            rival_score=float(dirty[second]) if torn else 0.0,
+        )
 
 
 class Classifier:
@@ -141,20 +191,19 @@ class Classifier:
         bundle = session.bundle
         bundle.require_fit(task="film-candidates")
         manifest = bundle.manifest
-        if manifest.input.channels != len(CHANNELS) or manifest.input.size_px not in {PATCH_PX, None}:
+        self.channels = _channels(bundle)
+        """That it takes, in order; a camera that it serves must have them all."""
+        if manifest.input.size_px not in {PATCH_PX, None}:
             raise BundleError(
-                f"{bundle.path}: {bundle.ref} takes {manifest.input.channels} channels of {manifest.input.size_px} px, "
-                f"vision gives {len(CHANNELS)} ({', '.join(CHANNELS)}) of {PATCH_PX} px; train the model again"
+                f"{bundle.path}: {bundle.ref} takes patches of {manifest.input.size_px} px, vision gives {PATCH_PX}; "
+                "train the model again"
             )
         if CLEAN not in manifest.classes:
             raise BundleError(f"{bundle.path}: {bundle.ref} has no class {CLEAN!r}; train the model again")
         self._session = session
         self._classes = manifest.classes
         self._output = manifest.outputs[0].tensor
-        self._clean = manifest.classes.index(CLEAN)
-        self._unsure_below = _threshold(bundle, UNKNOWN, _UNSURE_BELOW)
-        self._torn_above = _threshold(bundle, "rival", _TORN_ABOVE)
-        self._kept_above = _threshold(bundle, "keep", 0.5)
+        self._beliefs = Beliefs.stated(bundle, manifest.classes, _threshold(bundle, "keep", 0.5))
 
     @property
     def bundle(self) -> Bundle:
@@ -166,6 +215,11 @@ class Classifier:
         """On what it runs."""
         return self._session.provenance.providers
 
+    @property
+    def device(self) -> str:
+        """What that computes on."""
+        return self._session.provenance.hardware
+
     def passed_fraction(self, default: float = 0.05) -> float:
         """Share of patches of good film that it takes for a defect, as its manifest states."""
         threshold = self.bundle.manifest.thresholds.get("keep")
@@ -174,10 +228,7 @@ class Classifier:
     def budget(self, false_alarms_per_m2: float) -> Budget:
         """What gates may let through so that about so many false alarms are left."""
         sorted_out = (1 - _STREAK_SHARE) * false_alarms_per_m2 / self.passed_fraction()
-        return Budget(
-            candidates_per_m2=min(sorted_out, _MOST_CANDIDATES_PER_M2),
-            streaks_per_m2=_STREAK_SHARE * false_alarms_per_m2,
-        )
+        return budget_of(sorted_out, false_alarms_per_m2)
 
     def camera_pixels(self, pixel_um: float) -> int:
         """Pixels of a camera along one of a patch: a camera that sees finer is shown at the classifier's own pixel.
@@ -208,29 +259,15 @@ class Classifier:
                 f"{len(self._classes)} classes for {len(patches)} patches; train the model again"
             )
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return [self._believed(row) for row in powers / powers.sum(axis=1, keepdims=True)]
+        return [self._beliefs.of(row) for row in powers / powers.sum(axis=1, keepdims=True)]
 
-    def _believed(self, probabilities: NDArray[np.float32]) -> Classified:
-        clean = float(probabilities[self._clean])
-        if 1 - clean <= self._kept_above:
-            return Classified(kind=CLEAN, score=clean)
-        dirty = probabilities.copy()
-        dirty[self._clean] = 0
-        best = int(np.argmax(dirty))
-        # What is surely not clean may still be torn between two classes: judge its share of the rest.
-        share = float(dirty[best]) / max(1 - clean, 1e-6)
-        if self._classes[best] == UNKNOWN or share < self._unsure_below:
-            return Classified(kind=UNKNOWN, score=min(1.0, 1 - clean))
-        score = float(dirty[best])
-        dirty[best] = 0
-        second = int(np.argmax(dirty))
-        torn = dirty[second] > self._torn_above * score and self._classes[second] != UNKNOWN
-        return Classified(
-            kind=self._classes[best],
-            score=score,
-            rival=self._classes[second] if torn else "",
-            rival_score=float(dirty[second]) if torn else 0.0,
-        )
+
+def budget_of(candidates_per_m2: float, false_alarms_per_m2: float) -> Budget:
+    """What gates may let through, no more than a strip can be looked at."""
+    return Budget(
+        candidates_per_m2=min(candidates_per_m2, _MOST_CANDIDATES_PER_M2),
+        streaks_per_m2=_STREAK_SHARE * false_alarms_per_m2,
+    )
 
 
 def settled(said: Classified, spot: Spot, reject_um: Mapping[str, float | None]) -> Classified:
@@ -246,6 +283,18 @@ def settled(said: Classified, spot: Spot, reject_um: Mapping[str, float | None])
         # The mean over a whole strip shows lines that a picture of some of it hardly does.
         return Classified(kind="STR", score=1 - said.score)
     return said.strict(reject_um)
+
+
+def _channels(bundle: Bundle) -> tuple[str, ...]:
+    """Channels that a classifier takes; one that does not name them takes all three, in their order."""
+    taken = bundle.manifest.input
+    names = taken.channel_names or CHANNELS
+    if taken.channels != len(names) or not set(names) <= set(CHANNELS):
+        raise BundleError(
+            f"{bundle.path}: {bundle.ref} takes {taken.channels} channel(s) and names {', '.join(names)}; needed is a "
+            f"name for each, of {', '.join(CHANNELS)}; train the model again"
+        )
+    return names
 
 
 def _threshold(bundle: Bundle, name: str, default: float) -> float:

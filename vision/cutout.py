@@ -13,9 +13,6 @@ from vision.gates import Gates
 from vision.pyramid import QUARTER, Floats
 from vision.screening import Screened, Spot
 
-TRANSMISSION = 2
-"""Number of the channel."""
-
 _MARGIN_PX = 14
 _WIDEST_FINE_PX = 160
 """A spot that is larger is measured on the quarter image."""
@@ -114,9 +111,14 @@ def view_of(change: Floats, cut: Cut) -> View:
     return view
 
 
-def channel_of(cut: Cut, views: list[View], row: DefectClass | None) -> int:
-    """Transmission where the class shows in it and this defect does, else where it stands out most."""
+def channel_of(cut: Cut, views: list[View], row: DefectClass | None, transmission: int | None) -> int:
+    """Transmission where the class shows in it and this defect does, else where it stands out most.
+
+    Args:
+        transmission: number of that channel; None where the camera does not have it.
+    """
     clarity = [view.clarity(cut.inner) for view in views]
     best = int(np.argmax(clarity))
-    by_film = row is not None and abs(row.contrast_tx or 0.0) >= _LEAST_TRANSMISSION and len(views) > TRANSMISSION
-    return TRANSMISSION if by_film and clarity[TRANSMISSION] > max(6, _TRANSMISSION_SHARE * clarity[best]) else best
+    if transmission is None or row is None or abs(row.contrast_tx or 0.0) < _LEAST_TRANSMISSION:
+        return best
+    return transmission if clarity[transmission] > max(6, _TRANSMISSION_SHARE * clarity[best]) else best

@@ -12,16 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import erf, expm1, hypot, log1p, sqrt
 
-from line.defect_rows import DefectClass
+from line.defect_rows import FILM_CLASSES, DefectClass
 
 SCALE_SPREAD = 0.15
 """Relative standard deviation of a depth because of its scale (D)."""
 HOLE_CONTRAST = 2.5
 """Of an open hole, where the line model has no pinhole."""
-FILM_CLASSES = frozenset({"PIN", "AGG", "STR", "SCR", "BUB", "THK"})
-"""Classes that are more film or less. What metal, fibres, stains and folds take from the light says nothing of film;
-of a crack, which is narrower than a pixel, the light shows the width."""
-
 _LEAST_DILUTION = 0.3
 """Of a defect whose depth is told; less is left of what is smaller than the blur."""
 _DARKEST = -0.95

@@ -57,7 +57,7 @@ def sighting(
     Args:
         began: strip in which it began; an earlier one for a streak found in the mean of several strips.
     """
-    bf, df, tx = sized.contrast
+    by_channel = dict(zip(camera.channels, sized.contrast, strict=True))
     md_start_um, md_end_um = scale.md_um(camera, began, sized.row_start), scale.md_um(camera, header, sized.row_end)
     return Sighting(
         kind=said.kind,
@@ -72,7 +72,7 @@ def sighting(
         length_um=sized.length_um if began is header else max(sized.length_um, float(md_end_um - md_start_um)),
         width_um=sized.width_um,
         area_um2=sized.area_um2,
-        contrast=(bf, df, tx),
+        contrast=(by_channel.get("BF"), by_channel.get("DF"), by_channel.get("TX")),
         depth=sized.depth,
         from_start=spot.row_start == 0,
         to_end=spot.row_end >= header.lines // QUARTER * QUARTER,
@@ -103,6 +103,8 @@ def defect_event(
     model: ModelRef,
     latency_ms: float,
     calibration: str = "",
+    providers: tuple[str, ...] = (),
+    device: str = "",
 ) -> FilmDefect:
     """The message about a defect as far as it is known after a strip; the same strip gives the same id."""
     sight = track.sight
@@ -130,9 +132,9 @@ def defect_event(
         width_um=round(sight.width_um, 1),
         depth_fraction=round(sight.depth.fraction, 4) if sight.depth else None,
         depth_uncertainty_fraction=round(sight.depth.uncertainty_fraction, 4) if sight.depth else None,
-        contrast_bf=round(sight.contrast[0], 4),
-        contrast_df=round(sight.contrast[1], 4),
-        contrast_tx=round(sight.contrast[2], 4),
+        contrast_bf=_rounded(sight.contrast[0]),
+        contrast_df=_rounded(sight.contrast[1]),
+        contrast_tx=_rounded(sight.contrast[2]),
         severity=judgement.severity,
         verdict=judgement.verdict,
         reason=judgement.reason,
@@ -142,7 +144,13 @@ def defect_event(
         recipe=header.recipe,
         image=track.image,
         latency_ms=latency_ms,
+        providers=providers,
+        device=device,
     )
+
+
+def _rounded(contrast: float | None) -> float | None:
+    return None if contrast is None else round(contrast, 4)
 
 
 def strip_event(
@@ -157,6 +165,7 @@ def strip_event(
     providers: tuple[str, ...],
     latency_ms: float,
     scale: Scale | None = None,
+    device: str = "",
 ) -> StripInspected:
     """The message that a strip was looked at, or why not; CD covers what was judged.
 
@@ -164,9 +173,10 @@ def strip_event(
         found: of the strip; None when it was not looked at.
         margin_um: at either edge, that was not judged.
         scale: of the camera; None: as the line model says.
+        device: what the providers compute on.
     """
     scale = scale or Scale(pixel_um=camera.pixel_um, line_um=header.pixel_um)
-    bf, df, tx = (round(value, 2) for value in found.mean_grey) if found else (0.0, 0.0, 0.0)
+    grey = dict(zip(camera.channels, found.mean_grey, strict=True)) if found else {}
     return StripInspected(
         at_ns=header.at_ns,
         simulated=header.simulated,
@@ -183,11 +193,12 @@ def strip_event(
         candidates_count=found.found_count if found else 0,
         defects_count=defects_count,
         missed_lines_count=header.missed_lines_count,
-        mean_grey_bf=bf,
-        mean_grey_df=df,
-        mean_grey_tx=tx,
+        mean_grey_bf=round(grey.get("BF", 0.0), 2),
+        mean_grey_df=round(grey.get("DF", 0.0), 2),
+        mean_grey_tx=round(grey.get("TX", 0.0), 2),
         model=model,
         method="pixels",
         providers=providers,
+        device=device,
         latency_ms=latency_ms,
     )

@@ -93,7 +93,8 @@ def light_findings(
     if not moved:
         return []
     reflected = {channel: change for channel, change in moved.items() if channel != "TX"}
-    if len(level) > 1 and len(moved) == len(level) and np.ptp(list(moved.values())) < _LIKE_FRACTION:
+    # Without transmission, what moved alike may as well be the film's surface.
+    if len(level) > len(reflected) > 0 and len(moved) == len(level) and np.ptp(list(moved.values())) < _LIKE_FRACTION:
         change = float(np.mean(list(moved.values())))
         return [
             Finding(

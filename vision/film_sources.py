@@ -17,7 +17,18 @@ from typing import Literal
 
 from line.config import Site
 from line.errors import ConfigError, FrameError, LamellaError
-from line.events import AnyEvent, FilmDefect, LinkState, RollEnded, RollStarted, StripInspected, decoded, tag_of
+from line.events import (
+    AnyEvent,
+    Event,
+    FilmDefect,
+    LinkState,
+    RollEnded,
+    RollStarted,
+    StripInspected,
+    WebMapped,
+    decoded,
+    tag_of,
+)
 from line.evidence import Evidence
 from line.film_sources import KEY, SourceSetting, camera_file, require_cameras, source_of
 from line.journal import read_entries
@@ -26,6 +37,7 @@ from line.service import Service
 from vision.camera_check import CameraCheck
 from vision.folder_source import FolderSource
 from vision.foreign import ForeignInspector
+from vision.foreign_rolls import LineRolls
 from vision.genicam import found_camera, viva
 from vision.live_source import LiveSource
 from vision.pattern_feed import PatternFeed
@@ -47,14 +59,16 @@ class FilmSources:
     live: list[LiveSource] = field(default_factory=list)
     foreign: dict[str, ForeignInspector] = field(default_factory=dict)
     settings: dict[str, SourceSetting] = field(default_factory=dict)
+    rolls: LineRolls = field(default_factory=LineRolls)
+    """That the line has spoken of, for the foreign inspectors."""
 
     def loops(self, service: Service, feed: PatternFeed) -> Iterator[Coroutine[None, None, None]]:
         """What must run beside inspection."""
-        yield hear_line(service, self.live, feed)
+        yield hear_line(service, self.live, feed, self.rolls)
         if self.live:
             yield tell_links(service, self.live, self.settings)
         for camera, inspector in self.foreign.items():
-            yield watch(service, self.settings[camera], inspector, feed)
+            yield watch(service, self.settings[camera], inspector, feed, self.rolls)
 
 
 @asynccontextmanager
@@ -82,6 +96,8 @@ async def film_sources(service: Service) -> AsyncIterator[FilmSources]:
                     found.foreign[camera.id] = await asyncio.to_thread(_foreign, service, camera, setting)
                 case "spool":
                     pass
+        if found.foreign:
+            found.rolls = await asyncio.to_thread(_line_rolls, service.journal.path)
         yield found
 
 
@@ -124,13 +140,17 @@ def unreachable(setting: SourceSetting) -> str:
     return ""
 
 
-async def hear_line(service: Service, live: list[LiveSource], feed: PatternFeed) -> None:
+async def hear_line(
+    service: Service, live: list[LiveSource], feed: PatternFeed, rolls: LineRolls | None = None
+) -> None:
     """The loop that tells cameras which roll passes, and finds patterns in what others say of film."""
-    service.hear(RollStarted, RollEnded, FilmDefect, StripInspected)
+    service.hear(RollStarted, RollEnded, WebMapped, FilmDefect, StripInspected)
+    rolls = rolls or LineRolls()
     state_dir = service.site.state_dir
     checks = {camera.id: CameraCheck(camera, state_dir, drawn=True) for camera in service.line.film_cameras()}
     async for batch in service.heard_batches():
         for event in batch:
+            rolls.heard(event)
             for source in live:
                 if isinstance(event, RollStarted) and event.web == (source.camera.web or "film"):
                     source.roll_started(event.roll, event.at_ns)
@@ -164,11 +184,14 @@ async def tell_links(service: Service, live: list[LiveSource], settings: dict[st
         await asyncio.sleep(_LOOK_S)
 
 
-async def watch(service: Service, setting: SourceSetting, inspector: ForeignInspector, feed: PatternFeed) -> None:
+async def watch(
+    service: Service, setting: SourceSetting, inspector: ForeignInspector, feed: PatternFeed, rolls: LineRolls
+) -> None:
     """The loop of another maker's inspector."""
     told: tuple[str, str] | None = None
+    warned: set[str] = set()
     refused = 0
-    detail = f"lists of {inspector.model}"
+    lists = f"lists of {inspector.model}"
     while True:
         service.beat(f"foreign {setting.camera}")
         for file in await asyncio.to_thread(lambda: list(inspector.look())):
@@ -180,7 +203,12 @@ async def watch(service: Service, setting: SourceSetting, inspector: ForeignInsp
             service.count("foreign_rows_refused_total", len(file.refused))
             refused += len(file.refused)
             if file.refused:
-                detail = f"lists of {inspector.model}; {refused} rows refused, the last: {file.refused[-1]}"
+                lists = f"lists of {inspector.model}; {refused} rows refused, the last: {file.refused[-1]}"
+        unknown = rolls.unknown(inspector.rolls)
+        for roll in (name for name in unknown if name not in warned):
+            log.warning("%s: %s (%d defects so far)", setting, rolls.in_words([roll]), inspector.rolls[roll])
+        warned.update(unknown)
+        detail = "; ".join(filter(None, (lists, rolls.in_words(unknown))))
         there = inspector.folder.is_dir()
         now = ("up", detail) if there else ("down", f"{inspector.folder}: no such folder")
         if told != now:
@@ -221,7 +249,17 @@ def _foreign(service: Service, camera: Camera, setting: SourceSetting) -> Foreig
 
 def _known(journal: Path) -> Iterator[AnyEvent]:
     """What was said of film before, so that a list that is read again says nothing twice."""
-    names = (f"/{tag_of(FilmDefect)}", f"/{tag_of(StripInspected)}")
-    for entry in read_entries(journal, own=True):
-        if entry.topic.endswith(names) and b'"foreign"' in entry.payload:
+    return _kept(journal, FilmDefect, StripInspected, own=True, holding=b'"foreign"')
+
+
+def _line_rolls(journal: Path) -> LineRolls:
+    """The rolls that the line spoke of before this start."""
+    return LineRolls(_kept(journal, RollStarted, WebMapped, own=False))
+
+
+def _kept(journal: Path, *kinds: type[Event], own: bool, holding: bytes = b"") -> Iterator[AnyEvent]:
+    """Events of some classes in a journal, in order."""
+    names = tuple(f"/{tag_of(kind)}" for kind in kinds)
+    for entry in read_entries(journal, own=own):
+        if entry.topic.endswith(names) and holding in entry.payload:
             yield decoded(entry.payload)

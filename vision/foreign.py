@@ -76,6 +76,8 @@ class ForeignInspector:
         self._read: dict[tuple[str, Path], tuple[int, int]] = {}
         self._seen: dict[tuple[str, Path], tuple[int, int]] = {}
         """Time and size of files at the last look: one that still changes is being written."""
+        self.rolls: dict[str, int] = {}
+        """Rolls that were ever listed, with how many defects."""
         self._defects: dict[str, FilmDefect] = {}
         self._stretches: dict[tuple[str, int, int, int, int], int] = {}
         for event in known:
@@ -257,8 +259,11 @@ class ForeignInspector:
         if isinstance(event, StripInspected):
             place = (event.roll, event.md_start_um, event.md_end_um, event.cd_start_um, event.cd_end_um)
             self._stretches[place] = event.strip
+            self.rolls.setdefault(event.roll, 0)
             return
         before = self._defects.get(event.defect)
+        if before is None:
+            self.rolls[event.roll] = self.rolls.get(event.roll, 0) + 1
         if before is None or before.revision <= event.revision:
             self._defects[event.defect] = event
 

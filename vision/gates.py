@@ -1,11 +1,12 @@
 """What good film looks like to one camera, learnt from the film itself, and the gates that follow from it.
 
 Level and spread of each column come from the first strips by medians over lines, so that a defect in them is outvoted;
-a line along the web, which fills its columns, is recognised by its narrow bump across the web and bridged. Afterwards
-only the light is followed, one number per channel: a profile that could follow would learn a slow streak.
+a line along the web, which fills its columns, is recognised by its narrow bump across the web and bridged, unless the
+strips differ so much at its place that a patch of gloss explains it. Afterwards only the light is followed, one number
+per channel: a profile that could follow would learn a slow streak.
 
 The gates stand where the tolerated number of false alarms per m² is expected, by a Gaussian whose tail is stretched to
-the one that was measured.
+the one that was measured, and further out by as much as the stretch was seen to grow: grain and gloss are skewed.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from line.errors import UnusableFrameError
+from vision.bridging import bridged, level_error
 from vision.pyramid import (
     QUARTER,
     SCALES_PX,
@@ -33,6 +34,7 @@ from vision.pyramid import (
     scale_maps,
     widened,
 )
+from vision.tails import gaussian, robust_sigma, stretched, tail_stretch
 from vision.wander import Wander
 
 log = logging.getLogger(__name__)
@@ -42,9 +44,10 @@ _TAIL_STRIPS = 4
 """Strips that tails are measured on; the median of four is enough for a quantile."""
 _TAIL_SHARE = (1e-4, 1e-3, 1e-3, 1e-2, 1e-2)
 """Share of values beyond which a tail is compared with a Gaussian: pixels, then each of `SCALES_PX`."""
+_TRIED_PX = (4, 4, 16, 32)
+"""Side of the square in which each of the maps is tried once: that over 12 px is a running mean."""
 _DARKEST_LEVEL = 8.0
 _BRIGHTEST_LEVEL = 250.0
-_BUMP_FRACTION = 0.02
 _WIDEST_BUMP_PX = 151
 _EDGE_PX = 400
 _GAIN_JUMP_FRACTION = 0.03
@@ -69,7 +72,8 @@ class FilmLook:
     scale_sigma: Floats
     """Shape (channels, 4): standard deviation of each of `pyramid.scale_maps`."""
     tail: Floats
-    """Shape (channels, 5): how much longer than a Gaussian's the tail is, of pixels and of each map."""
+    """Shape (channels, 5, 2): how much longer than a Gaussian's the tail is, of pixels and of each map, farther in and
+    farther out."""
     streak_sigma: Floats
     """Shape (channels, 4): standard deviation over one strip for each of `pyramid.STREAK_WIDTHS`."""
     strip_lines: int
@@ -115,7 +119,7 @@ def learnt_look(strips: Sequence[NDArray[np.uint8]]) -> FilmLook:
         spread=spread,
         quarter_level=quarter_level,
         scale_sigma=np.stack(scale_sigma),
-        tail=np.column_stack([np.array(tails, np.float32), np.stack(scale_tail)]),
+        tail=np.concatenate([np.stack(tails)[:, None], np.stack(scale_tail)], axis=1),
         streak_sigma=np.stack(streak_sigma),
         strip_lines=strips[0].shape[1],
         strips_count=len(strips),
@@ -134,17 +138,17 @@ def limits_for(look: FilmLook, *, candidates_per_m2: float, streaks_per_m2: floa
     pixel_m2 = (pixel_um * 1e-6) ** 2
     pixel_rate = _SHARE_OF_PIXELS * candidates_per_m2 / channels
     scale_rate = _SHARE_OF_MAPS * candidates_per_m2 / channels / len(SCALES_PX)
-    pixel = [_stretched(pixel_rate * pixel_m2, _TAIL_SHARE[0], tail) for tail in look.tail[:, 0]]
+    pixel = [stretched(pixel_rate * pixel_m2, _TAIL_SHARE[0], tail) for tail in look.tail[:, 0]]
     scale = [
         [
-            _stretched(scale_rate * side**2 * pixel_m2, share, tail)
-            for side, share, tail in zip(SCALES_PX, _TAIL_SHARE[1:], tails, strict=True)
+            stretched(scale_rate * side**2 * pixel_m2, share, tail)
+            for side, share, tail in zip(_TRIED_PX, _TAIL_SHARE[1:], tails, strict=True)
         ]
         for tails in look.tail[:, 1:]
     ]
     streak_rate = streaks_per_m2 / channels / len(STREAK_WIDTHS) / len(STREAK_STRIPS)
     column_m2 = QUARTER * look.strip_lines * pixel_m2
-    streak = [_gaussian(streak_rate * width * column_m2) for width in STREAK_WIDTHS]
+    streak = [gaussian(streak_rate * width * column_m2) for width in STREAK_WIDTHS]
     return Limits(
         pixel=np.array(pixel, np.float32), scale=np.array(scale, np.float32), streak=np.array(streak, np.float32)
     )
@@ -223,10 +227,11 @@ def _column_means(plane: NDArray[np.uint8]) -> Floats:
     return np.asarray(sums / np.float32(len(plane)), np.float32)
 
 
-def _columns(strips: Sequence[NDArray[np.uint8]], channel: int) -> tuple[Floats, Floats, float]:
+def _columns(strips: Sequence[NDArray[np.uint8]], channel: int) -> tuple[Floats, Floats, Floats]:
     """Level and spread of each column, and the stretch of the pixels' tail."""
     every = max(1, -(-sum(strip.shape[1] for strip in strips) // _SAMPLED_LINES))
-    lines = np.concatenate([strip[channel, every // 2 :: every] for strip in strips])
+    sampled = [strip[channel, every // 2 :: every] for strip in strips]
+    lines = np.concatenate(sampled)
     columns = np.ascontiguousarray(lines.T)
     middle = len(lines) // 2
     median = np.partition(columns, middle, axis=1)[:, middle].astype(np.float32)
@@ -240,21 +245,27 @@ def _columns(strips: Sequence[NDArray[np.uint8]], channel: int) -> tuple[Floats,
     mean = (offset * inside).sum(axis=1) / count
     offset -= mean[:, None]
     variance = (offset**2 * inside).sum(axis=1) / count
-    level = bridged(median + mean, _WIDEST_BUMP_PX, _EDGE_PX)
+    level = np.asarray(median + mean, np.float32)
+    by_strip = np.stack([part.mean(axis=0, dtype=np.float32) for part in sampled])
+    level = bridged(level, _WIDEST_BUMP_PX, _EDGE_PX, level_error(by_strip, level))
     spread = np.maximum(_smooth(np.sqrt(variance), 401), 0.3)
     deviation = np.abs(offset[::2] / spread[::2, None])
-    tail = _tail([deviation], _TAIL_SHARE[0])
+    tail = tail_stretch([deviation], _TAIL_SHARE[0])
     return level, spread, tail
 
 
 def _quarter_level(planes: Sequence[NDArray[np.uint8]]) -> Floats:
     """Grey of each column of the quarter image: the median over strips, each under its own light."""
     # Blocks of lines, so that a hole that lies at one place across the web in every strip is outvoted too.
-    profiles = np.concatenate([block_means(np.asarray(plane, np.float32)) for plane in planes])
+    blocks = [block_means(np.asarray(plane, np.float32)) for plane in planes]
+    profiles = np.concatenate(blocks)
     common = np.median(profiles, axis=0)
     gains = np.median(profiles / np.maximum(common, 1), axis=1)
-    steady = np.median(profiles / np.maximum(gains, 1e-3)[:, None], axis=0)
-    return bridged(np.asarray(steady, np.float32), _WIDEST_BUMP_PX // QUARTER, _EDGE_PX // QUARTER)
+    profiles /= np.maximum(gains, 1e-3)[:, None]
+    steady = np.asarray(np.median(profiles, axis=0), np.float32)
+    ends = np.cumsum([len(block) for block in blocks])[:-1]
+    by_strip = np.stack([np.median(strip, axis=0) for strip in np.split(profiles, ends)]).astype(np.float32)
+    return bridged(steady, _WIDEST_BUMP_PX // QUARTER, _EDGE_PX // QUARTER, level_error(by_strip, steady))
 
 
 def _scales(planes: Sequence[NDArray[np.uint8]], level: Floats) -> tuple[Floats, Floats, Floats]:
@@ -267,37 +278,16 @@ def _scales(planes: Sequence[NDArray[np.uint8]], level: Floats) -> tuple[Floats,
         maps.append(scale_maps(change))
         profiles.append(widened(column_profile(block_means(change))))
     by_scale = list(zip(*maps, strict=True))
-    sigma = np.array([np.median([_robust_sigma(image) for image in images]) for images in by_scale], np.float32)
+    sigma = np.array([np.median([robust_sigma(image) for image in images]) for images in by_scale], np.float32)
     tail = [
-        _tail([np.abs(image) / size for image in images[:_TAIL_STRIPS]], share)
+        tail_stretch([np.abs(image) / size for image in images[:_TAIL_STRIPS]], share)
         for images, size, share in zip(by_scale, sigma, _TAIL_SHARE[1:], strict=True)
     ]
     # The level was learnt from these very strips, so that their profiles scatter less than those to come.
     count = len(planes)
     widening = np.sqrt((count + np.pi / 2) / (count - 1)) if count > 1 else 1.6
-    streak = [widening * np.median([_robust_sigma(row) for row in rows]) for rows in zip(*profiles, strict=True)]
-    return sigma, np.array(tail, np.float32), np.array(streak, np.float32)
-
-
-def bridged(level: Floats, widest: int, edge: int) -> Floats:
-    """A level across the web with narrow bumps cut off: streaks that ran through all that was learnt.
-
-    A bump is narrower than `widest` samples and returns to the level on both sides; slopes, such as light that falls
-    off, stay as they are, and so do the outermost `edge` samples, where the coat has a bead.
-    """
-    kernel = np.ones((1, widest), np.uint8)
-    repaired = level.copy()
-    # A groove has banks: what is left of them when the one is cut off is filled after it, not beside it.
-    for operation, sign in ((cv2.MORPH_OPEN, 1), (cv2.MORPH_CLOSE, -1)):
-        smooth = np.asarray(cv2.blur(repaired[None], (5, 1)), np.float32)
-        base = np.asarray(cv2.morphologyEx(smooth, operation, kernel)[0], np.float32)
-        bump = sign * (smooth[0] - base)
-        usual = float(np.median(bump))
-        limit = usual + max(8 * _robust_sigma(bump - usual), _BUMP_FRACTION * float(np.median(level)))
-        found = cv2.dilate((bump > limit).astype(np.uint8)[None], np.ones((1, 9), np.uint8))[0] > 0
-        found[:edge] = found[-edge:] = False
-        repaired[found] = base[found] + sign * usual
-    return repaired
+    streak = [widening * np.median([robust_sigma(row) for row in rows]) for rows in zip(*profiles, strict=True)]
+    return sigma, np.stack(tail), np.array(streak, np.float32)
 
 
 def _smooth(values: Floats, window: int) -> Floats:
@@ -308,25 +298,3 @@ def _smooth(values: Floats, window: int) -> Floats:
     padded = np.pad(medians, 4, mode="edge")
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, 9), axis=-1).astype(np.float32)
     return np.asarray(cv2.resize(smooth[None], (values.size, 1), interpolation=cv2.INTER_LINEAR)[0], np.float32)
-
-
-def _robust_sigma(values: Floats) -> float:
-    # A few thousand values tell a spread to a percent.
-    few = values.ravel()[:: max(1, values.size // 20_000)]
-    return 1.4826 * float(np.median(np.abs(few - np.median(few)))) + 1e-9
-
-
-def _tail(deviations: Sequence[Floats], share: float) -> float:
-    """How far out the last `share` of the deviations begins, against a Gaussian; the median over strips."""
-    found = float(np.median([np.quantile(deviation, 1 - share) for deviation in deviations]))
-    return max(1.0, found / _gaussian(share / 2))
-
-
-def _gaussian(probability: float) -> float:
-    """Deviation that a standard normal passes upwards with this probability."""
-    return -NormalDist().inv_cdf(min(max(probability, 1e-15), 0.3))
-
-
-def _stretched(probability: float, share: float, tail: float) -> float:
-    """The deviation that either side passes with half of this probability, in a tail that is `tail` times too long."""
-    return max(1.0, float(tail)) * _gaussian(probability / 2) if probability < share else _gaussian(share / 2)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from line.defect_rows import DefectClass, SizeMeasure
 from vision.blurred import CONTRAST_SPREAD, SHAPE_SPREAD, clipped_disc_px, combined, resolved_bar_px, resolved_disc_px
-from vision.cutout import TRANSMISSION, Cut, View, channel_of, cut_out, view_of
+from vision.cutout import Cut, View, channel_of, cut_out, view_of
 from vision.depth import HOLE_CONTRAST, Depth, bar_dilution, depth_of, disc_dilution
 from vision.gates import Gates
 from vision.pyramid import Floats
@@ -56,6 +56,13 @@ class Optics:
     """Expanded, of where a pixel lies on the roll: two lines of the encoder."""
     hole_contrast: float = HOLE_CONTRAST
     """Change of transmission of an open hole, the scale of depths."""
+    channels: tuple[str, ...] = ("BF", "DF", "TX")
+    """In the order of the planes."""
+
+    @property
+    def transmission(self) -> int | None:
+        """Number of that channel; None where the camera does not have it."""
+        return self.channels.index("TX") if "TX" in self.channels else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +106,7 @@ def measured(
     lines = planes.shape[1]
     cut = cut_out(planes, found, gates, spot)
     views = [view_of(change, cut) for change in cut.changes]
-    channel = channel_of(cut, views, row)
+    channel = channel_of(cut, views, row, optics.transmission)
     view = views[channel]
     measure = row.size_measure if row else "diameter"
     sign, core, mask = _masked(view, cut, measure)
@@ -107,7 +114,7 @@ def measured(
     rim = _dilated(mask, view.smoothing)
     blur = hypot(optics.blur_px / cut.step, 0.29, view.smoothing)
     length, along_rows, centre, aspect = _axis(change, mask, rim, blur, through=cut.through)
-    known = abs((row.contrast_bf, row.contrast_df, row.contrast_tx)[channel] or 0.0) if row else 0.0
+    known = _known_contrast(row, optics.channels[channel])
     grain = float(np.median(gates.look.spread[channel] / gates.look.level[channel])) / cut.step
     noise = view.noise / core
     pixel = optics.pixel_um * cut.step
@@ -171,14 +178,15 @@ def _depth(
         narrow: its smaller size in cells, before the class's form is accounted for.
         narrow_spread: standard deviation of it.
     """
-    if row is None or len(views) <= TRANSMISSION:
+    transmission = optics.transmission
+    if row is None or transmission is None:
         return None
-    view = views[TRANSMISSION]
+    view = views[transmission]
     dilution = disc_dilution if row.size_measure == "diameter" else bar_dilution
     sigma = hypot(optics.blur_px / cut.step, 0.29, view.smoothing)
     seen = dilution(narrow, sigma)
     doubt = (dilution(narrow + narrow_spread, sigma) - dilution(max(narrow - narrow_spread, 0.05), sigma)) / 2
-    part = planes[TRANSMISSION, spot.row_start : spot.row_end, spot.column_start : spot.column_end]
+    part = planes[transmission, spot.row_start : spot.row_end, spot.column_start : spot.column_end]
     core = _core_contrast(view.smooth, mask)
     if row.size_measure == "width" and np.count_nonzero(mask) >= _LINE_CELLS:
         # A line is torn and sways: it is as deep as where it is whole.
@@ -192,6 +200,12 @@ def _depth(
         saturated=cut.step == 1 and part.size > 0 and int(part.max()) >= _SATURATED_GREY,
         hole=optics.hole_contrast,
     )
+
+
+def _known_contrast(row: DefectClass | None, channel: str) -> float:
+    """Core contrast of a class in a channel, by the line model; 0 where it states none."""
+    known = {"BF": row.contrast_bf, "DF": row.contrast_df, "TX": row.contrast_tx} if row else {}
+    return abs(known.get(channel) or 0.0)
 
 
 def _clip(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot: Spot, channel: int) -> float:

@@ -7,55 +7,30 @@ has one message a pattern however long it goes on.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from math import isclose
 from statistics import median
 
 from line.bundle import DetectionCurve
 from line.events import FilmDefect, FilmPattern, StripInspected, Verdict
 from line.model import Camera, LineModel
 from vision.causes import usual_cause
+from vision.gatherings import Cluster, GatheringWatch
 from vision.lasting import LastingLines, Place
 from vision.marks import Mark, inspected_m2, mark_of
 from vision.pattern_events import PatternBook, Words
-from vision.rates import (
-    FALSE_ALARMS_PER_M2,
-    RateAlarm,
-    RateWatch,
-    tail_probability,
-    usual_of,
-    usual_rates_per_m2,
-)
+from vision.rate_memory import RateMemory
+from vision.rates import FALSE_ALARMS_PER_M2, RateAlarm, RateWatch, usual_of, usual_rates_per_m2
 from vision.repeats import Repeat, RepeatWatch
 from vision.rollers import rollers_before
 from vision.verdict import rules_version
 
-_GATHERED_UM = 2_000
-"""Defects of a class nearer than this come from one cause at once, and count once."""
-_STRIP_UM = 6_000
-"""Defects of a strip come in no order."""
-_LINE_GAP_UM = 20_000
-"""Film without it after which a line has ended, or as much as it is long."""
 _FOLDED_PER_STRIP = 4
 _LENGTH_PER_FOLD_UM = 50_000
 """Defects of a class that are folded on a strip, and on each length of a longer one; more are no print of a roller."""
-_NEAR_COUNT = 64
-"""Latest defects of a class that one is compared with; more within millimetres are one gathering by any count."""
 _ONE_PLACE_UM = 5_000
 _ONE_PLACE_SHARE = 0.6
-
-
-@dataclass(slots=True, kw_only=True)
-class _Cluster:
-    """Defects near one another."""
-
-    first: str
-    """Defect by which it is known."""
-    marks: deque[Mark]
-    """The latest."""
-    count: int
-    p_value: float
 
 
 class PatternFinder:
@@ -82,7 +57,7 @@ class PatternFinder:
         self._width_um = line.web(self._web).coat_width_um
         self._rows = {row.code: row for row in line.defects}
         self._rules = rules_version(line)
-        usual = usual_rates_per_m2(line, camera, curves)
+        usual = self._expected_per_m2 = usual_rates_per_m2(line, camera, curves)
         budget = false_alarms_per_m2 / len(usual)
         rollers = rollers_before(line, camera)
         self._rates = {
@@ -95,12 +70,37 @@ class PatternFinder:
             for row in line.defects
             if row.size_measure == "width" and row.code in usual
         }
-        self._near: dict[str, deque[Mark]] = {kind: deque(maxlen=_NEAR_COUNT) for kind in usual}
-        self._clusters: dict[str, deque[_Cluster]] = {}
+        roll_m2 = line.web(self._web).roll_length_um * 1e-6 * self._width_um * 1e-6
+        self._gatherings = {kind: GatheringWatch(self._rows.get(kind), roll_m2) for kind in usual}
         self._book = PatternBook(camera)
         self._rate_from_um: dict[str, int] = {}
-        self._roll = ""
+        self.roll = ""
+        """That passes; set by `begin`."""
         self._area_m2 = 0.0
+
+    def resume(self, memory: RateMemory) -> None:
+        """Go on with a roll as a finder before this one began it; a class that is expected otherwise begins anew."""
+        self._positions_anew(memory.roll)
+        self._area_m2 = memory.area_m2
+        for kind, known in memory.rates.items():
+            own = self._rates.get(kind)
+            expected = self._expected_per_m2.get(kind, 0.0)
+            if own is not None and isclose(memory.expected_per_m2.get(kind, 0.0), expected, rel_tol=1e-6):
+                self._rates[kind] = replace(known, budget_per_m2=own.budget_per_m2, dispersion=own.dispersion)
+
+    def begin(self, strip: StripInspected) -> RateMemory:
+        """Begin a roll with its first strip; what outlasts rolls, for `resume`.
+
+        Positions begin anew; rates go on, and one that is up is told of the new roll as well.
+        """
+        self._positions_anew(strip.roll)
+        return RateMemory(
+            roll=strip.roll,
+            strip=strip.id,
+            area_m2=self._area_m2,
+            expected_per_m2=self._expected_per_m2,
+            rates=self._rates,
+        )
 
     def seen(self, strip: StripInspected, defects: Sequence[FilmDefect]) -> list[FilmPattern]:
         """Patterns that are new or have grown with a strip.
@@ -109,8 +109,8 @@ class PatternFinder:
             strip: of this finder's camera.
             defects: reported with it; longer sightings of known ones too.
         """
-        if strip.roll != self._roll:
-            self._begin(strip.roll)
+        if strip.roll != self.roll:
+            self.begin(strip)
         area_m2 = inspected_m2(strip)
         length_um = max(1, strip.md_end_um - strip.md_start_um)
         found: list[FilmPattern] = []
@@ -128,8 +128,9 @@ class PatternFinder:
             if event.revision > 1:
                 self._repeats[mark.kind].grew(mark)
                 continue
-            found += self._cluster(strip, mark)
-            if not self._counts(mark):
+            cluster, alone = self._gatherings[mark.kind].came(mark, self._rates[mark.kind].usual.rate_per_m2)
+            found += self._cluster(strip, cluster, mark.kind)
+            if not alone:
                 continue
             if area_m2 and place is None:
                 found += self._rate(strip, self._rates[mark.kind].came(mark), mark.kind)
@@ -147,68 +148,27 @@ class PatternFinder:
                 found += self._repeat(strip, repeat, kind)
         return found
 
-    def _begin(self, roll: str) -> None:
-        """Positions begin anew; rates go on, and one that is up is told of the new roll as well."""
-        self._roll = roll
+    def _positions_anew(self, roll: str) -> None:
+        self.roll = roll
         self._book.forget()
-        self._clusters.clear()
-        for near in self._near.values():
-            near.clear()
-        for repeats in self._repeats.values():
-            repeats.forget()
-        for lines in self._lines.values():
-            lines.forget()
+        for watches in (self._gatherings, self._repeats, self._lines):
+            for watch in watches.values():
+                watch.forget()
         self._rate_from_um = dict.fromkeys(self._rates, 0)
 
-    def _counts(self, mark: Mark) -> bool:
-        """Whether a defect is one of its own: neither part of a gathering nor the next piece of a line."""
-        near, line, alone = self._near[mark.kind], mark.kind in self._lines, True
-        for other in reversed(near):
-            if not line and mark.md_um - other.md_um > _GATHERED_UM + _STRIP_UM:
-                break
-            if mark.apart_um(other) <= _GATHERED_UM or (line and _goes_on(other, mark)):
-                alone = False
-                break
-        near.append(mark)
-        return alone
-
-    def _cluster(self, strip: StripInspected, mark: Mark) -> list[FilmPattern]:
-        """By the class's accept rule; called before the mark is one of those near."""
-        row = self._rows.get(mark.kind)
-        rule = next((rule for rule in row.accept if rule.kind == "cluster"), None) if row else None
-        if rule is None or rule.count is None or rule.within_um is None:
-            return []
-        within = rule.within_um
-        near = [other for other in self._near[mark.kind] if mark.apart_um(other) <= within]
-        clusters = self._clusters.setdefault(mark.kind, deque(maxlen=8))
-        cluster = next((row for row in clusters if any(mark.apart_um(one) <= within for one in row.marks)), None)
-        if cluster is None:
-            if len(near) + 1 < rule.count:
-                return []
-            usual = self._rates[mark.kind].usual.rate_per_m2
-            mean = usual * (2e-6 * within) ** 2
-            roll_m2 = self._line.web(self._web).roll_length_um * 1e-6 * self._width_um * 1e-6
-            # Any defect of a roll might have been the one with others so near.
-            chance = min(1.0, tail_probability(len(near), mean, 0.0) * max(1.0, usual * roll_m2))
-            began = deque([*near, mark], maxlen=_NEAR_COUNT)
-            cluster = _Cluster(first=near[0].defect, marks=began, count=len(began), p_value=chance)
-            clusters.append(cluster)
-        else:
-            cluster.marks.append(mark)
-            cluster.count += 1
-        if not self._book.due("cluster", mark.kind, cluster.first, cluster.count):
+    def _cluster(self, strip: StripInspected, cluster: Cluster | None, kind: str) -> list[FilmPattern]:
+        if cluster is None or not self._book.due("cluster", kind, cluster.first, cluster.count):
             return []
         marks = list(cluster.marks)
-        name = row.title if row else mark.kind
         lanes = [one.lane for one in marks if one.lane]
         verdict: Verdict = "reject" if lanes else "pass"
         where = f"lane {lanes[0]}" if lanes else "where no sheet is cut"
-        near_by = f"{cluster.count} times {name} within {within / 1000:g} mm of one another, {where}"
-        reason = f"{near_by}; {rule.text} (rules {self._rules})"
+        near_by = f"{self._rows[kind].title} within {cluster.within_um / 1000:g} mm of one another, {where}"
+        reason = f"{cluster.count} times {near_by}; {cluster.rule.text} (rules {self._rules})"
         return self._book.told(
             strip, "cluster", cluster.first, cluster.count,
-            Words(kind=mark.kind, marks=marks, count=cluster.count, p_value=cluster.p_value, verdict=verdict,
-                   reason=reason, cause=usual_cause(self._line, mark.kind)),
+            Words(kind=kind, marks=marks, count=cluster.count, p_value=cluster.p_value, verdict=verdict,
+                  reason=reason, cause=usual_cause(self._line, kind)),
         )  # fmt: skip
 
     def _lasting(self, strip: StripInspected, place: Place, kind: str, *, over: bool = False) -> list[FilmPattern]:
@@ -323,9 +283,3 @@ class PatternFinder:
                 last=repeat.ended,
             ),
         )  # fmt: skip
-
-
-def _goes_on(line: Mark, mark: Mark) -> bool:
-    """Whether a defect is the next piece of a line."""
-    gap_um = mark.md_start_um - line.md_end_um
-    return abs(mark.cd_um - line.cd_um) <= _GATHERED_UM and gap_um <= max(_LINE_GAP_UM, line.length_um)

@@ -6,6 +6,8 @@ picture and a harmless one does not look grave.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +16,9 @@ from vision.gates import Gates
 from vision.pyramid import QUARTER
 from vision.screening import Screened, Spot
 
-_STRETCH = ((128.0, 400.0), (56.0, 64.0), (96.0, 160.0))
-"""Grey of good film in the picture, and grey per unit of relative change, for BF, DF and TX."""
+_STRETCH = {"BF": (128.0, 400.0), "DF": (56.0, 64.0), "TX": (96.0, 160.0)}
+"""Grey of good film in the picture, and grey per unit of relative change."""
+_OTHER_STRETCH = (128.0, 160.0)
 _LEAST_PX, _MOST_PX = 96, 256
 _GAP_PX = 4
 _PAPER = (34, 30, 28)
@@ -23,7 +26,14 @@ _OUTLINE = (64, 176, 255)
 """Amber, in the order blue, green, red."""
 
 
-def evidence_png(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot: Spot) -> bytes:
+def evidence_png(
+    planes: NDArray[np.uint8],
+    found: Screened,
+    gates: Gates,
+    spot: Spot,
+    *,
+    channels: Sequence[str] = ("BF", "DF", "TX"),
+) -> bytes:
     """A PNG of a spot with its surroundings, every channel `_LEAST_PX` to `_MOST_PX` pixels wide.
 
     Small spots are shown at twice the resolution, large ones at a quarter of it.
@@ -33,6 +43,7 @@ def evidence_png(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot:
         found: of these planes.
         gates: of the camera.
         spot: of `found`.
+        channels: of the camera, in the order of its planes.
     """
     largest = max(spot.width, min(spot.height, planes.shape[1]))
     step = QUARTER if largest > _MOST_PX - 64 else 1
@@ -46,7 +57,8 @@ def evidence_png(planes: NDArray[np.uint8], found: Screened, gates: Gates, spot:
         ((-(-spot.column_end // step) - columns.start) * zoom + 3, (-(-spot.row_end // step) - rows.start) * zoom + 3),
     )
     panels = []
-    for channel, (level, gain) in enumerate(_STRETCH[: len(planes)]):
+    for channel, name in enumerate(channels):
+        level, gain = _STRETCH.get(name, _OTHER_STRETCH)
         if step == 1:
             film = gates.look.level[channel, columns] * found.gain[channel]
             change = planes[channel, rows, columns] / film - 1

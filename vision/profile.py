@@ -31,7 +31,6 @@ from vision.verdict import rules_version
 STRETCH_UM = 1_000_000
 BIN_UM = 5_000
 
-_TRANSMISSION = 2
 _LEAST_SHARE = 0.5
 """Of a stretch that must have been seen."""
 _LAMP_SHARE = 0.02
@@ -73,6 +72,7 @@ class ProfileGauge:
         self._rules = rules_version(line)
         self._density = log1p(hole_contrast(rows))
         self._camera = camera
+        self._transmission = camera.channels.index("TX")
         self._coat_um = line.web(camera.web or "film").coat_width_um
         self._lanes = line.web(camera.web or "film").lanes
         thickness = rows["THK"].accept if "THK" in rows else ()
@@ -118,7 +118,7 @@ class ProfileGauge:
             return None
         grey = np.asarray(np.maximum(stretch.sums / stretch.lines, 1.0), np.float32)
         shift_um = stretch.shift_um / stretch.lines
-        level = gates.look.quarter_level[_TRANSMISSION]
+        level = gates.look.quarter_level[self._transmission]
         inner = slice(gates.margin, grey.size - gates.margin)
         light = np.log(grey / level)
         common = float(np.median(light[inner]))
@@ -126,7 +126,7 @@ class ProfileGauge:
         whole = -(common - self._lamp) / self._density
         across = self._binned(-(light - common) / self._density, gates.margin)
         # What was learnt is the mean of a few strips, and a strip's mean scatters by as much as screening knows.
-        learnt = float(gates.look.streak_sigma[_TRANSMISSION][-1]) / max(gates.look.strips_count, 1) ** 0.5
+        learnt = float(gates.look.streak_sigma[self._transmission][-1]) / max(gates.look.strips_count, 1) ** 0.5
         spread = hypot(learnt / self._density, _LAMP_SPREAD, SCALE_SPREAD * float(np.abs(across).max(initial=0.0)))
         beads = [self._bead(np.log(grey), side, shift_um) for side in (1, -1)]
         verdict, reason = self._judged(across, whole, 2 * spread, [height for height, _ in beads])

@@ -119,22 +119,27 @@ def block_means(change: Floats) -> Floats:
     return np.stack([block.mean(axis=0, dtype=np.float32) for block in blocks])
 
 
-def column_profile(means: Floats) -> Floats:
+def column_profile(means: Floats, margin: int = 0) -> Floats:
     """Change of each column without slow changes across the web, shape (columns,).
 
-    The median over blocks of lines: a hole in one block is no line through all of them.
+    The median over blocks of lines: a hole in one block is no line through all of them. At either end a slow change is
+    taken to go on as it came: film stands up at its edges, and that is no line along them.
 
     Args:
         means: as `block_means` gives them.
+        margin: columns at either end that are not judged: 0 in the profile, and not compared with.
     """
     # Few blocks: sorting them all is twice as fast as their median.
     ranked, middle = np.sort(means, axis=0), (len(means) - 1) // 2
     columns: Floats = (ranked[middle] + ranked[len(means) // 2]) * np.float32(0.5)
-    steps = max(1, columns.size // 8)
-    decimated = np.asarray(cv2.resize(columns[None], (steps, 1), interpolation=cv2.INTER_AREA), np.float32)[0]
-    slow = running_median(decimated, _MEDIAN_STEPS // 2 * 2 + 1)
-    smooth = cv2.resize(slow[None], (columns.size, 1), interpolation=cv2.INTER_LINEAR)[0]
-    return columns - np.asarray(smooth, np.float32)
+    judged = columns[margin : columns.size - margin]
+    steps = max(1, judged.size // 8)
+    decimated = np.asarray(cv2.resize(judged[None], (steps, 1), interpolation=cv2.INTER_AREA), np.float32)[0]
+    slow = running_median(decimated, _MEDIAN_STEPS, going_on=True)
+    profile = np.zeros_like(columns)
+    smooth = cv2.resize(slow[None], (judged.size, 1), interpolation=cv2.INTER_LINEAR)[0]
+    profile[margin : columns.size - margin] = judged - smooth
+    return profile
 
 
 def widened(profile: Floats) -> tuple[Floats, ...]:
@@ -142,10 +147,14 @@ def widened(profile: Floats) -> tuple[Floats, ...]:
     return tuple(np.asarray(cv2.blur(profile[None], (width, 1))[0], np.float32) for width in STREAK_WIDTHS)
 
 
-def running_median(values: Floats, window: int) -> Floats:
-    """Median over `window` neighbours, an odd number; the ends are mirrored. Shape (n,)."""
+def running_median(values: Floats, window: int, *, going_on: bool = False) -> Floats:
+    """Median over `window` neighbours, an odd number. Shape (n,).
+
+    Args:
+        going_on: a trend goes on beyond the ends; otherwise they are mirrored.
+    """
     half = min(window // 2, max(0, values.size - 1))
-    padded = np.pad(values, half, mode="reflect") if half else values
+    padded = np.pad(values, half, mode="reflect", reflect_type="odd" if going_on else "even") if half else values
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
     return np.asarray(np.partition(windows, half, axis=-1)[:, half], np.float32)
 

@@ -11,7 +11,6 @@ What is usual is learnt from film that has gone by without an alarm, late, and n
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import exp, lgamma, log, log1p, sqrt
@@ -36,6 +35,8 @@ _PRIOR_COUNT = 8.0
 """Defects that the line model's rate is worth: a line's own rates scatter by a third around it (D)."""
 _MOST_COUNT = 400.0
 """Defects that what is usual is remembered by; older ones fade."""
+_LATEST_COUNT = 16
+"""Defects of an alarm that are remembered."""
 _LARGEST_P = 0.01
 _SEPARATE_TESTS = 4.0
 """So many tests of separate defects are as much as one for each of `_GAPS`, which share theirs. By simulation."""
@@ -143,7 +144,7 @@ class RateAlarm:
     area_m2: float
     """Film since it set in, as far as the latest defect."""
     usual_per_m2: float
-    latest: deque[Mark]
+    latest: list[Mark]
     since_m2: float = 0.0
     """Film after the latest defect."""
     doubt: float = 0.0
@@ -164,7 +165,7 @@ class RateAlarm:
 
 @dataclass(slots=True, kw_only=True)
 class RateWatch:
-    """One class on one camera, over all rolls."""
+    """One class on one camera, over all rolls. All that it knows stands in its fields, so that it can be kept."""
 
     usual: Usual
     budget_per_m2: float
@@ -172,8 +173,9 @@ class RateWatch:
     dispersion: float
     """Of the gathering, over `_LEAST_M2` of film; the larger, the more like Poisson."""
     alarm: RateAlarm | None = None
-    _recent: deque[Mark] = field(default_factory=lambda: deque(maxlen=max(_GAPS) + 1))
-    _pending: deque[list[float]] = field(default_factory=deque)
+    recent: list[Mark] = field(default_factory=list)
+    """The latest defects, as many as are looked back on."""
+    pending: list[list[float]] = field(default_factory=list)
     """Film not learnt from yet: area and count of each piece."""
 
     @property
@@ -183,19 +185,20 @@ class RateWatch:
 
     def came(self, mark: Mark) -> RateAlarm | None:
         """Take in a defect; the alarm when there is one, new or not."""
-        self._recent.append(mark)
+        self.recent.append(mark)
+        del self.recent[: -max(_GAPS) - 1]
         if self.alarm is not None:
             self._goes_on(self.alarm, mark)
             return self.alarm
-        if self._pending:
-            self._pending[-1][1] += 1
-        chances = {gaps: self._chance(gaps, mark) for gaps in _GAPS if gaps < len(self._recent)}
+        if self.pending:
+            self.pending[-1][1] += 1
+        chances = {gaps: self._chance(gaps, mark) for gaps in _GAPS if gaps < len(self.recent)}
         if not chances:
             return None
         gaps = min(chances, key=lambda number: chances[number])
         if chances[gaps] > self.limit:
             return None
-        first = self._recent[-1 - gaps]
+        first = self.recent[-1 - gaps]
         self.alarm = RateAlarm(
             first=first.defect,
             p_value=chances[gaps],
@@ -203,9 +206,9 @@ class RateWatch:
             count=gaps + 1,
             area_m2=mark.area_m2 - first.area_m2,
             usual_per_m2=self.usual.rate_per_m2,
-            latest=deque(list(self._recent)[-1 - gaps :], maxlen=16),
+            latest=self.recent[-1 - gaps :][-_LATEST_COUNT:],
         )
-        self._pending.clear()
+        self.pending.clear()
         return self.alarm
 
     def went_by(self, area_m2: float) -> RateAlarm | None:
@@ -225,7 +228,7 @@ class RateWatch:
         else:
             return None
         self.alarm = None
-        self._recent.clear()
+        self.recent.clear()
         return alarm
 
     def without(self, known: Callable[[Mark], bool]) -> RateAlarm | None:
@@ -233,7 +236,7 @@ class RateWatch:
 
         The others stay, so that an alarm of theirs is raised when the next one comes.
         """
-        self._recent = deque((mark for mark in self._recent if not known(mark)), maxlen=self._recent.maxlen)
+        self.recent = [mark for mark in self.recent if not known(mark)]
         alarm = self.alarm
         if alarm is None or 2 * sum(map(known, alarm.latest)) <= len(alarm.latest):
             return None
@@ -245,10 +248,11 @@ class RateWatch:
         alarm.count += 1
         alarm.area_m2, alarm.since_m2 = mark.area_m2 - alarm.from_m2, 0.0
         alarm.latest.append(mark)
+        del alarm.latest[:-_LATEST_COUNT]
         alarm.doubt = max(0.0, alarm.doubt - log(alarm.least_factor))
 
     def _chance(self, gaps: int, mark: Mark) -> float:
-        area_m2 = max(mark.area_m2 - self._recent[-1 - gaps].area_m2, _LEAST_M2)
+        area_m2 = max(mark.area_m2 - self.recent[-1 - gaps].area_m2, _LEAST_M2)
         mean = self.usual.rate_per_m2 * area_m2
         variance = _LEAST_M2 / area_m2 / self.dispersion + 1 / self.usual.count
         # Where one defect has come the rate is likelier to be high: a gamma's shape grows by one.
@@ -256,9 +260,9 @@ class RateWatch:
 
     def _learn(self, area_m2: float) -> None:
         chunk_m2 = max(_LAG_M2, _LAG_COUNT / self.usual.rate_per_m2) / _LAG_CHUNKS
-        if not self._pending or self._pending[-1][0] > chunk_m2:
-            self._pending.append([0.0, 0.0])
-        self._pending[-1][0] += area_m2
-        if len(self._pending) > _LAG_CHUNKS:
-            area, count = self._pending.popleft()
+        if not self.pending or self.pending[-1][0] > chunk_m2:
+            self.pending.append([0.0, 0.0])
+        self.pending[-1][0] += area_m2
+        if len(self.pending) > _LAG_CHUNKS:
+            area, count = self.pending.pop(0)
             self.usual.learn(round(count), area)

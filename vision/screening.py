@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vision.gates import Gates
 from vision.parallel import ALONE, Crew
 from vision.parts import Parts, parts_of
-from vision.pixels import cells_outside, scans
+from vision.pixels import Scan, cells_outside, scans
 from vision.pyramid import (
     QUARTER,
     Floats,
@@ -32,9 +32,9 @@ from vision.pyramid import (
 from vision.streaks import Line, StreakMemory, lines_along
 from vision.strengths import BESIDE_STREAK, map_strengths
 
-__all__ = ["CROWDED_FRACTION", "Screened", "Spot", "StreakMemory", "Test", "screened"]
+__all__ = ["CROWDED_FRACTION", "Screened", "Spot", "StreakMemory", "Surveyed", "Test", "screened", "surveyed"]
 
-Test = Literal["pixel", "map", "streak"]
+Test = Literal["pixel", "map", "streak", "net"]
 
 CROWDED_FRACTION = 0.25
 """Of a strip's area; more than this standing out is no set of defects any more."""
@@ -83,6 +83,61 @@ class Screened:
     """Relative change of each channel at a quarter."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyed:
+    """A strip against good film under the present light, with the lines along it, before anything else is judged."""
+
+    scanned: tuple[Scan, ...]
+    gain: Floats
+    changes: tuple[Floats, ...]
+    streaks: tuple[Spot, ...]
+
+    def screened(self, parts: Parts | None, test: Test | None, most_spots: int) -> Screened:
+        """The strip with what was found on it.
+
+        Args:
+            parts: in cells of the quarter image; None where so much stands out that there are no parts to speak of.
+            test: that found them; None: that of the pixels or that of the maps, by their strength.
+            most_spots: cap on the spots.
+        """
+        found_count = len(self.streaks) + (len(parts) if parts else 0)
+        spots = sorted([*self.streaks, *_spots(parts, test, most_spots)], key=lambda spot: -spot.strength)
+        if found_count > most_spots:
+            # Streaks first: a line that is lost for one strip would be reported as two.
+            spots.sort(key=lambda spot: spot.test != "streak")
+        quarters = tuple(scan.quarter for scan in self.scanned)
+        return Screened(
+            spots=tuple(spots[:most_spots]),
+            found_count=found_count,
+            crowded=parts is None,
+            gain=self.gain,
+            mean_grey=tuple(float(cv2.mean(plane)[0]) for plane in quarters),
+            quarters=quarters,
+            changes=self.changes,
+        )
+
+
+def surveyed(planes: NDArray[np.uint8], gates: Gates, memory: StreakMemory, crew: Crew = ALONE) -> Surveyed:
+    """Bring a strip to a quarter, follow the light, and look for lines along the web; parameters as of `screened`."""
+    scanned = scans(planes, crew)
+    quarters = tuple(scan.quarter for scan in scanned)
+    gain = gates.light(quarters)
+
+    def looked_at(channel: int) -> _View:
+        return _view(quarters[channel], gates.quarter_level[channel], float(gain[channel]), gates.margin)
+
+    views = crew.each(looked_at, range(len(planes)))
+    memory.add(np.stack([view.profile for view in views]), np.stack([view.blocks for view in views]))
+    lines = lines_along(memory, gates, planes.shape[1])
+    memory.held = [(line.start, line.end) for line in lines]
+    return Surveyed(
+        scanned=scanned,
+        gain=gain,
+        changes=tuple(view.change for view in views),
+        streaks=tuple(_streak_spot(line, planes.shape[1] // QUARTER * QUARTER) for line in lines),
+    )
+
+
 def screened(
     planes: NDArray[np.uint8], gates: Gates, memory: StreakMemory, *, most_spots: int, crew: Crew = ALONE
 ) -> Screened:
@@ -95,46 +150,20 @@ def screened(
         most_spots: cap on the spots returned.
         crew: shares the work; the result is the same without.
     """
-    scanned = scans(planes, crew)
-    quarters = tuple(scan.quarter for scan in scanned)
-    gain = gates.light(quarters)
-    channels = range(len(planes))
-
-    def looked_at(channel: int) -> _View:
-        return _view(quarters[channel], gates.quarter_level[channel], float(gain[channel]), gates.margin)
-
-    views = crew.each(looked_at, channels)
-    changes = tuple(view.change for view in views)
-    memory.add(np.stack([view.profile for view in views]), np.stack([view.blocks for view in views]))
-    lines = lines_along(memory, gates, planes.shape[1])
-    memory.held = [(line.start, line.end) for line in lines]
-    streaks = [_streak_spot(line, planes.shape[1] // QUARTER * QUARTER) for line in lines]
-    fine, coarse = map_strengths(changes, gates, memory.held, crew)
+    strip = surveyed(planes, gates, memory, crew)
+    fine, coarse = map_strengths(strip.changes, gates, memory.held, crew)
 
     def cells(channel: int) -> NDArray[np.bool_]:
-        return cells_outside(planes[channel], scanned[channel], *gates.columns(channel, float(gain[channel])))
+        columns = gates.columns(channel, float(strip.gain[channel]))
+        return cells_outside(planes[channel], strip.scanned[channel], *columns)
 
     # A pixel outside its gate counts as just outside, whatever its surroundings average to.
-    rows, columns = _off_streaks(crew.each(cells, channels), memory.held)
+    rows, columns = _off_streaks(crew.each(cells, range(len(planes))), memory.held)
     fine[rows, columns] = np.maximum(fine[rows, columns], _JUST_OUTSIDE)
     step = coarse_step(len(fine))
     for strength, margin in ((fine, gates.margin), (coarse, -(-gates.margin // step))):
         strength[:, :margin] = strength[:, strength.shape[1] - margin :] = 0
-    parts = parts_of(fine, coarse, CROWDED_FRACTION)
-    found_count = len(streaks) + (len(parts) if parts else 0)
-    spots = sorted([*streaks, *_spots(parts, most_spots)], key=lambda spot: -spot.strength)
-    if found_count > most_spots:
-        # Streaks first: a line that is lost for one strip would be reported as two.
-        spots.sort(key=lambda spot: spot.test != "streak")
-    return Screened(
-        spots=tuple(spots[:most_spots]),
-        found_count=found_count,
-        crowded=parts is None,
-        gain=gain,
-        mean_grey=tuple(float(cv2.mean(plane)[0]) for plane in quarters),
-        quarters=quarters,
-        changes=changes,
-    )
+    return strip.screened(parts_of(fine, coarse, CROWDED_FRACTION), None, most_spots)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +180,7 @@ def _view(quartered: NDArray[np.uint8], level: Floats, gain: float, margin: int)
     # Where the web wanders there may be bare liner: it must not be what the film beside it is compared with.
     change[:, :margin] = change[:, change.shape[1] - margin :] = 0
     blocks = block_means(change)
-    return _View(change=change, blocks=blocks, profile=column_profile(blocks))
+    return _View(change=change, blocks=blocks, profile=column_profile(blocks, margin))
 
 
 def _streak_spot(line: Line, height: int) -> Spot:
@@ -178,7 +207,7 @@ def _off_streaks(
     return places(found)
 
 
-def _spots(parts: Parts | None, most: int) -> list[Spot]:
+def _spots(parts: Parts | None, test: Test | None, most: int) -> list[Spot]:
     """The strongest parts."""
     return (
         []
@@ -190,7 +219,7 @@ def _spots(parts: Parts | None, most: int) -> list[Spot]:
                 column_start=QUARTER * int(parts.column_start[number]),
                 column_end=QUARTER * int(parts.column_end[number]),
                 strength=float(parts.strength[number]),
-                test="pixel" if parts.strength[number] <= _JUST_OUTSIDE else "map",
+                test=test or ("pixel" if parts.strength[number] <= _JUST_OUTSIDE else "map"),
             )
             for number in np.argsort(-parts.strength, kind="stable")[:most]
         ]

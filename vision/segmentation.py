@@ -21,11 +21,11 @@ from vision.anomaly import (
     AnomalyResult,
     Region,
     image_score,
-    mapped,
     regions,
     require_grey,
 )
 from vision.session import ModelSession, Provider
+from vision.tiles import mapped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,11 @@ class SegmentationResult(AnomalyResult):
 
     kinds: tuple[str, ...]
     """By region, in the order of `regions`."""
+
+    @property
+    def is_anomalous(self) -> bool:
+        """Places above the region threshold are findings; the score of the picture alone rejects it."""
+        return self.score > self.threshold
 
     @property
     def mask(self) -> NDArray[np.uint8]:

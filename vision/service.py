@@ -10,12 +10,12 @@ import asyncio
 import logging
 import time
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from line.bundle import open_bundle
 from line.config import Site
 from line.errors import FrameError
 from line.events import LayerInspected
@@ -24,11 +24,11 @@ from line.frames import CornerHeader, StripHeader
 from line.model import Camera, LineModel
 from line.service import Service, open_service
 from vision.camera_check import CameraCheck
-from vision.candidates import Classifier
+from vision.film_models import FilmModel, opened_models
 from vision.film_sources import film_sources
 from vision.parallel import ALONE, Crew
 from vision.pattern_feed import PatternFeed
-from vision.session import ModelSession, verify_golden
+from vision.rate_memory import film_tail
 from vision.sources import FrameSource, SpoolSource, Taken
 from vision.stacks import StackInspector
 from vision.strips import StripInspector, StripResult
@@ -45,20 +45,21 @@ async def serve(site: Site) -> None:
     """Inspect film and stacks until cancelled.
 
     Raises:
-        LamellaError: the bundle, the line model or the journal is wrong.
+        LamellaError: a bundle, the line model or the journal is wrong, or there is no CUDA where it is required.
     """
     # Two sessions of one thread beat one of two, and so do two calls of OpenCV.
     cv2.setNumThreads(1)
     async with open_service("vision", site) as service:
-        bundle = await asyncio.to_thread(open_bundle, Path(site.vision.film_model), task="film-candidates")
-        with Crew(site.vision.threads) as crew, ModelSession(bundle, site.vision.provider, crew=crew) as session:
-            await asyncio.to_thread(verify_golden, session)
-            feed = PatternFeed(service.line, bundle.standing_detection)
+        with Crew(site.vision.threads) as crew, ExitStack() as stack:
+            models = await asyncio.to_thread(stack.enter_context, opened_models(site, service.line, crew))
+            curves = {camera: model.bundle.standing_detection for camera, model in models.items()}
+            feed = PatternFeed(service.line, curves, site.state_dir)
+            await service.emit(*await asyncio.to_thread(lambda: feed.resume(film_tail(service.journal.path))))
             async with film_sources(service) as sources, asyncio.TaskGroup() as group:
                 for camera in film_cameras(service.line):
                     if camera.id not in sources.foreign:
                         source = sources.frames.get(camera.id)
-                        film = inspect_film(service, camera, Classifier(session), source, crew=crew, feed=feed)
+                        film = inspect_film(service, camera, models[camera.id], source, crew=crew, feed=feed)
                         group.create_task(film, name=f"film {camera.id}")
                 for loop in sources.loops(service, feed):
                     group.create_task(loop)
@@ -74,7 +75,7 @@ def film_cameras(line: LineModel) -> list[Camera]:
 async def inspect_film(
     service: Service,
     camera: Camera,
-    classifier: Classifier,
+    model: FilmModel,
     source: FrameSource | None = None,
     *,
     crew: Crew = ALONE,
@@ -86,7 +87,7 @@ async def inspect_film(
     inspector = StripInspector(
         service.line,
         camera,
-        classifier,
+        model,
         now_ns=time.time_ns,
         evidence=Evidence(site.state_dir / "evidence"),
         false_alarms_per_m2=site.vision.false_alarms_per_m2,

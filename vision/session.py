@@ -29,6 +29,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
 from line.bundle import Bundle, ModelRef
 from line.errors import BundleError, ProviderError
+from vision.devices import gpu_text
 from vision.parallel import ALONE, Crew
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ class ComputeProvenance:
     model: ModelRef
     providers: tuple[str, ...]
     runtime: str
+    hardware: str
+    """`cpu`, or the GPU's name and driver."""
 
     @property
     def device(self) -> Literal["cuda", "cpu"]:
@@ -118,9 +121,17 @@ class ModelSession:
         return {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
 
     def _answers(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        return self.run_views({self._input: images})
+
+    def run_views(self, views: Mapping[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
+        """The same for a network with several inputs; never cut into batches.
+
+        Args:
+            views: by input tensor, each of shape (n, channels, height, width).
+        """
         session = self._idle.get()
         try:
-            outputs: Sequence[NDArray[np.float32]] = session.run(self._outputs, {self._input: images})
+            outputs: Sequence[NDArray[np.float32]] = session.run(self._outputs, dict(views))
         finally:
             self._idle.put(session)
         return dict(zip(self._outputs, outputs, strict=True))
@@ -153,7 +164,7 @@ def golden_difference(session: ModelSession) -> float:
         with np.load(path, allow_pickle=False) as golden:
             tensors: Mapping[str, NDArray[Any]] = dict(golden)
         try:
-            found = session.run(tensors[session.bundle.manifest.input.tensor])
+            found = session.run_views({spec.tensor: tensors[spec.tensor] for spec in session.bundle.manifest.inputs})
             pairs = [(tensors[name], values) for name, values in found.items()]
         except KeyError as error:
             raise BundleError(f"{path}: no tensor named {error} in it; train the model again") from error
@@ -184,10 +195,12 @@ def verify_golden(session: ModelSession) -> float:
 
 def provenance_of(bundle: Bundle, session: onnxruntime.InferenceSession) -> ComputeProvenance:
     """On what a session of a bundle's network really runs."""
+    providers = tuple(session.get_providers())
     return ComputeProvenance(
         model=bundle.ref,
-        providers=tuple(session.get_providers()),
+        providers=providers,
         runtime=f"onnxruntime {onnxruntime.__version__}",
+        hardware=gpu_text() if _CUDA in providers else "cpu",
     )
 
 
@@ -266,18 +279,19 @@ def _refuse_two_runtimes() -> None:
 
 
 def _check_tensors(bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
-    wanted = bundle.manifest.input
+    wanted = {spec.tensor: spec for spec in bundle.manifest.inputs}
     inputs = {tensor.name: tensor for tensor in session.get_inputs()}
-    if set(inputs) != {wanted.tensor}:
+    if set(inputs) != set(wanted):
         raise BundleError(
-            f"{bundle.model_path}: the manifest's input is {wanted.tensor!r}, the network's {sorted(inputs)}"
+            f"{bundle.model_path}: the manifest's inputs are {sorted(wanted)}, the network's {sorted(inputs)}"
         )
-    tensor = inputs[wanted.tensor]
-    if tensor.type != f"tensor({wanted.dtype})" or len(tensor.shape) != 4 or tensor.shape[1] != wanted.channels:
-        raise BundleError(
-            f"{bundle.model_path}: input {wanted.tensor!r} is {tensor.type} {tensor.shape}, "
-            f"the manifest says {wanted.dtype} with {wanted.channels} channel(s); train the model again"
-        )
+    for name, spec in wanted.items():
+        tensor = inputs[name]
+        if tensor.type != f"tensor({spec.dtype})" or len(tensor.shape) != 4 or tensor.shape[1] != spec.channels:
+            raise BundleError(
+                f"{bundle.model_path}: input {name!r} is {tensor.type} {tensor.shape}, "
+                f"the manifest says {spec.dtype} with {spec.channels} channel(s); train the model again"
+            )
     missing = {output.tensor for output in bundle.manifest.outputs} - {tensor.name for tensor in session.get_outputs()}
     if missing:
         raise BundleError(f"{bundle.model_path}: the network has no output {sorted(missing)}; train the model again")

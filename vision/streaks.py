@@ -1,4 +1,9 @@
-"""Lines along the web, from column profiles of one strip and of the mean of the last few. Pure."""
+"""Lines along the web, from column profiles of one strip and of the mean of the last few. Pure.
+
+A line must stand out of the profile's scatter across the web. That of good film gives the least it may be, as if strips
+were independent; where gloss goes on from strip to strip their mean scatters more than that, and the mean itself says
+by how much.
+"""
 
 from __future__ import annotations
 
@@ -116,10 +121,14 @@ def lines_along(memory: StreakMemory, gates: Gates, lines_count: int) -> list[Li
             now = present[channel]
             for number, image in enumerate(now if strips == 1 else widened(profile)):
                 limit = max(float(spread[number] * gates.limits.streak[number]), FAINTEST_STREAK)
-                ratio: Floats = np.abs(image) * np.float32(1 / limit)
+                change = np.abs(image)
+                if change.max() <= _HELD_FRACTION * limit:
+                    continue
+                limit = max(limit, _scatter(change, gates.margin) * float(gates.limits.streak[number]))
+                ratio: Floats = change * np.float32(1 / limit)
                 if strips > 1:
                     # What ended is still in the mean: a line must show in this strip, as far as its scatter lets it.
-                    needed = _PRESENT_FRACTION * np.abs(image) - one[number] * np.float32(np.sqrt(shortness))
+                    needed = _PRESENT_FRACTION * change - one[number] * np.float32(np.sqrt(shortness))
                     ratio = np.where(now[number] * np.sign(image) >= needed, ratio, 0)
                 if ratio.max() > _HELD_FRACTION:
                     width = STREAK_WIDTHS[number]
@@ -137,6 +146,13 @@ def lines_along(memory: StreakMemory, gates: Gates, lines_count: int) -> list[Li
                 strips_count=max(near.strips_count, line.strips_count),
             )
     return taken
+
+
+def _scatter(change: Floats, margin: int) -> float:
+    """Standard deviation of a profile across the web from its absolute values, by their median: lines do not count."""
+    # A thousand values tell it to a few percent.
+    judged = change[margin : change.size - margin]
+    return 1.4826 * float(np.median(judged[:: max(1, judged.size // 1_000)]))
 
 
 def _peaks(

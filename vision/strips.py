@@ -24,16 +24,17 @@ from line.frames import StripHeader
 from line.ids import event_id
 from line.model import Camera, LineModel
 from vision.camera_check import CameraCheck
-from vision.candidates import CHANNELS, CLEAN, Classified, Classifier, patch, settled
+from vision.candidates import CLEAN, Classified, Classifier
 from vision.depth import hole_contrast
 from vision.film_events import Scale, State, defect_event, finding_of, sighting, strip_event
+from vision.finders import Cascade, Finder
 from vision.gates import Gates, learnt_look, limits_for
 from vision.measure import Optics, measured
 from vision.parallel import ALONE, Crew
 from vision.pictures import evidence_png
 from vision.profile import ProfileGauge
 from vision.pyramid import STREAK_STRIPS
-from vision.screening import Screened, Spot, StreakMemory, screened
+from vision.screening import Screened, Spot, StreakMemory
 from vision.tracks import HOLE_UM, REACH_UM, Track, begun, continued, going_on, joined, within_reach
 from vision.verdict import Judge, worse
 
@@ -48,8 +49,6 @@ MOST_PICTURES = 24
 """Of the strongest candidates of a strip: what a burst of defects looks like is seen in these, and each takes 5 ms."""
 PICTURE_EVERY = 10
 """Revisions of a defect that goes on between two pictures of it."""
-
-_TRANSMISSION = CHANNELS.index("TX")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +78,7 @@ class StripInspector:
         self,
         line: LineModel,
         camera: Camera,
-        classifier: Classifier,
+        classifier: Classifier | Finder,
         *,
         now_ns: Callable[[], int],
         evidence: Evidence | None = None,
@@ -94,7 +93,7 @@ class StripInspector:
         Args:
             line: the line model.
             camera: row of the camera, a film camera with a web and a position.
-            classifier: of the candidates.
+            classifier: of the candidates that screening finds, or what finds and names defects in its place.
             now_ns: wall clock, for latencies.
             evidence: where pictures go; None keeps none.
             false_alarms_per_m2: budget that sets the gates.
@@ -104,13 +103,14 @@ class StripInspector:
             check: of the camera; None takes the figures of the line model for true.
 
         Raises:
-            BundleError: the pixel that the classifier was trained at is no whole multiple of the camera's.
+            BundleError: the classifier needs a channel that the camera does not have, or the pixel that it was trained
+                at is no whole multiple of the camera's.
         """
-        self._camera_pixels = classifier.camera_pixels(camera.pixel_um)
         self._line = line
         self._camera = camera
         self._web = camera.web or "film"
-        self._classifier = classifier
+        reject_um = {row.code: row.reject_um for row in line.defects}
+        self._finder = Cascade(classifier, camera, reject_um) if isinstance(classifier, Classifier) else classifier
         self._now_ns = now_ns
         self._evidence = evidence
         self._false_alarms_per_m2 = false_alarms_per_m2
@@ -121,9 +121,10 @@ class StripInspector:
         self._figures = in_force(None, at_ns=0, simulated=True, nominal_um=camera.pixel_um)
         self._judge = Judge(line, self._web)
         self._hole = hole_contrast({row.code: row for row in line.defects})
-        self._profiles = ProfileGauge(line, camera) if len(camera.channels) > _TRANSMISSION else None
+        self._transmission = camera.channels.index("TX") if "TX" in camera.channels else None
+        self._profiles = ProfileGauge(line, camera) if self._transmission is not None else None
+        self._png = partial(evidence_png, channels=camera.channels)
         self._measures = {row.code: row.size_measure for row in line.defects}
-        self._reject_um = {row.code: row.reject_um for row in line.defects}
         self._margin_um = min(EDGE_MARGIN_UM, round(0.02 * camera.width_px * camera.pixel_um))
         self._waiting: list[_Strip] = []
         self._gates: Gates | None = None
@@ -166,7 +167,7 @@ class StripInspector:
             *before, last = (self._unseen(strip.header, "learning") for strip in waiting)
             said = self._check.unusable(waiting[-1].header, str(error)) if self._check else None
             return [*before, replace(last, camera=said)]
-        budget = self._classifier.budget(self._false_alarms_per_m2)
+        budget = self._finder.budget(self._false_alarms_per_m2)
         limits = limits_for(
             look,
             candidates_per_m2=budget.candidates_per_m2,
@@ -184,11 +185,12 @@ class StripInspector:
         return self._unseen(header, "unreadable")
 
     def _strip(self, header: StripHeader, planes: NDArray[np.uint8]) -> _Strip:
-        expected = (len(CHANNELS), header.lines, self._camera.width_px)
-        if header.channels != CHANNELS or planes.shape != expected:
+        own = self._camera.channels
+        expected = (len(own), header.lines, self._camera.width_px)
+        if header.channels != own or planes.shape != expected:
             raise FrameError(
                 f"{header.camera} strip {header.strip} of {header.roll}: planes {planes.shape} of "
-                f"{', '.join(header.channels)}, expected {expected} of {', '.join(CHANNELS)}: check the camera's row"
+                f"{', '.join(header.channels)}, expected {expected} of {', '.join(own)}: check the camera's row"
             )
         if header.lines < LEAST_LINES:
             raise FrameError(
@@ -204,10 +206,11 @@ class StripInspector:
     def _inspected(self, strip: _Strip, gates: Gates) -> StripResult:
         header = strip.header
         self._goes_on(header)
-        found = screened(strip.planes, gates, self._memory, most_spots=self._most_candidates, crew=self._crew)
+        found, classes = self._finder.found(
+            strip.planes, gates, self._memory, most_spots=self._most_candidates, crew=self._crew
+        )
         said = self._checked(strip, gates)
         over = found.crowded or found.found_count > self._most_candidates
-        classes = self._classes(strip, found, gates)
         pictures = self._pictures(strip, found, gates, classes)
         defects = tuple(
             self._seen(strip, found, gates, spot, said, pictures if number < MOST_PICTURES else None)
@@ -218,7 +221,9 @@ class StripInspector:
         seen: State = "uncalibrated" if self._out_of_calibration() else "inspected"
         event = self._event(header, "over_capacity" if over else seen, found, len(defects))
         start = _scale(self._figures).md_um(self._camera, header, 0)
-        profile = self._profiles.add(header, start, found.quarters[_TRANSMISSION], gates) if self._profiles else None
+        profile = None
+        if self._profiles and self._transmission is not None:
+            profile = self._profiles.add(header, start, found.quarters[self._transmission], gates)
         return StripResult(strip=event, defects=defects, camera=said, profile=profile)
 
     def _checked(self, strip: _Strip, gates: Gates) -> CameraChecked | None:
@@ -246,17 +251,6 @@ class StripInspector:
         start_um = _scale(self._figures).md_um(self._camera, header, 0)
         self._tracks = within_reach(self._tracks, start_um, hole=hole_um > REACH_UM)
 
-    def _classes(self, strip: _Strip, found: Screened, gates: Gates) -> list[Classified]:
-        if not found.spots:
-            return []
-        patches = np.stack([
-            patch(strip.planes, found, gates, spot, camera_pixels=self._camera_pixels) for spot in found.spots
-        ])
-        return [
-            settled(said, spot, self._reject_um)
-            for spot, said in zip(found.spots, self._classifier.classify(patches), strict=True)
-        ]
-
     def _pictures(
         self, strip: _Strip, found: Screened, gates: Gates, classes: Sequence[Classified]
     ) -> dict[Spot, bytes]:
@@ -265,7 +259,7 @@ class StripInspector:
             return {}
         strongest = list(zip(found.spots, classes, strict=True))[:MOST_PICTURES]
         new = [spot for spot, said in strongest if said.kind != CLEAN and spot.row_start > 0]
-        return dict(zip(new, self._crew.each(partial(evidence_png, strip.planes, found, gates), new), strict=True))
+        return dict(zip(new, self._crew.each(partial(self._png, strip.planes, found, gates), new), strict=True))
 
     def _seen(
         self,
@@ -283,7 +277,12 @@ class StripInspector:
         """
         header = strip.header
         sized = measured(
-            strip.planes, found, gates, spot, self._judge.row(said.kind), _optics(self._figures, self._hole)
+            strip.planes,
+            found,
+            gates,
+            spot,
+            self._judge.row(said.kind),
+            _optics(self._figures, self._hole, self._camera.channels),
         )
         scale, began = _scale(self._figures, gates.wander.shift_um), self._looked[-spot.strips_count]
         sight = sighting(self._camera, header, spot, said, sized, scale, began=began)
@@ -298,7 +297,7 @@ class StripInspector:
             joined(track, sight, self._measures)
         wanted = track.revision == 1 or track.revision % PICTURE_EVERY == 0
         if self._evidence and wanted and pictures is not None:
-            png = pictures.get(spot) or evidence_png(strip.planes, found, gates, spot)
+            png = pictures.get(spot) or self._png(strip.planes, found, gates, spot)
             track.image = self._evidence.put(png)
         lane = self._line.lane_at(self._web, (track.sight.cd_start_um + track.sight.cd_end_um) // 2)
         judgement = self._judge.judged(finding_of(track.sight, lane), again=again)
@@ -311,9 +310,11 @@ class StripInspector:
             track,
             lane,
             judgement,
-            self._classifier.bundle.ref,
+            self._finder.bundle.ref,
             self._latency_ms(header),
             self._figures.calibration,
+            self._finder.providers,
+            self._finder.device,
         )
 
     def _unseen(self, header: StripHeader, state: State) -> StripResult:
@@ -329,8 +330,9 @@ class StripInspector:
             found,
             margin_um=self._margin_um,
             defects_count=defects_count,
-            model=self._classifier.bundle.ref,
-            providers=self._classifier.providers,
+            model=self._finder.bundle.ref,
+            providers=self._finder.providers,
+            device=self._finder.device,
             latency_ms=self._latency_ms(header),
             scale=_scale(self._figures),
         )
@@ -343,6 +345,6 @@ def _scale(figures: InForce, wander_um: int = 0) -> Scale:
     return Scale(pixel_um=figures.pixel_um, line_um=figures.line_um, wander_um=wander_um)
 
 
-def _optics(figures: InForce, hole: float) -> Optics:
+def _optics(figures: InForce, hole: float, channels: tuple[str, ...]) -> Optics:
     # A pixel is taken for square when sizes are measured: across and along differ by some tenths of a percent.
-    return Optics(pixel_um=sqrt(figures.pixel_um * figures.line_um), hole_contrast=hole)
+    return Optics(pixel_um=sqrt(figures.pixel_um * figures.line_um), hole_contrast=hole, channels=channels)

@@ -40,7 +40,8 @@ class Sighting:
     length_um: float
     width_um: float
     area_um2: float
-    contrast: tuple[float, float, float]
+    contrast: tuple[float | None, float | None, float | None]
+    """Of BF, DF and TX; None for a channel that the camera does not have."""
     depth: Depth | None
     from_start: bool
     """It reaches the strip's first line."""
@@ -177,15 +178,20 @@ def joined(track: Track, sight: Sighting, measures: dict[str, SizeMeasure]) -> N
         area_um2=area,
         depth=_deeper(old.depth, sight.depth),
         contrast=(
-            weights[0] * old.contrast[0] + weights[1] * sight.contrast[0],
-            weights[0] * old.contrast[1] + weights[1] * sight.contrast[1],
-            weights[0] * old.contrast[2] + weights[1] * sight.contrast[2],
+            _mixed(old.contrast[0], sight.contrast[0], weights),
+            _mixed(old.contrast[1], sight.contrast[1], weights),
+            _mixed(old.contrast[2], sight.contrast[2], weights),
         ),
         from_start=old.from_start,
         to_end=sight.to_end,
     )
     track.here.append(sight)
     track.revision += 1
+
+
+def _mixed(one: float | None, other: float | None, weights: tuple[float, float]) -> float | None:
+    """The weighted mean; None for a channel that is not there."""
+    return None if one is None or other is None else weights[0] * one + weights[1] * other
 
 
 def _deeper(one: Depth | None, other: Depth | None) -> Depth | None:

@@ -33,8 +33,8 @@ class Finding:
     size_um: float
     size_uncertainty_um: float
     """Expanded, k=2."""
-    contrast_tx: float
-    """At the core; a depth follows from it where none was measured."""
+    contrast_tx: float | None
+    """At the core; a depth follows from it where none was measured. None: no transmission was seen."""
     md_um: int
     """Centre."""
     cd_start_um: int
@@ -104,7 +104,9 @@ class Judge:
         seen = self._seen.setdefault(finding.lane, deque(maxlen=_REMEMBERED_COUNT))
         if not again:
             seen.append(finding)
-        depth = finding.depth or depth_of(row, finding.contrast_tx, 0.0, hole=self._hole)
+        depth = finding.depth
+        if depth is None and finding.contrast_tx is not None:
+            depth = depth_of(row, finding.contrast_tx, 0.0, hole=self._hole)
         found = [self._by_rule(rule, row, finding, depth, seen) for rule in row.accept]
         verdict, reason = max(found, key=lambda answer: _RANK[answer[0]], default=("pass", ""))
         if verdict == "pass":
@@ -132,6 +134,11 @@ class Judge:
                 verdict, _ = _against(depth.fraction, depth.uncertainty_fraction, rule.fraction, "")
                 off = f"thickness off by {depth.fraction:.1%} ± {depth.uncertainty_fraction:.1%}"
                 return verdict, f"{off}, at most {rule.fraction:.0%}"
+            case "depth_fraction_above" | "mean_deviation_above" | "spot_deviation_above" if (
+                rule.fraction is not None and finding.contrast_tx is None and size >= (rule.spot_um or 0)
+            ):
+                # A depth that nobody measured is not a depth below its limit.
+                return "review", f"depth not measured, this camera sees no transmission; at most {rule.fraction:.0%}"
             case "max_per_sheet" if rule.at_most_per_sheet is not None:
                 return self._counted(rule, row, finding, seen)
             case "cluster" if rule.count is not None and rule.within_um is not None:

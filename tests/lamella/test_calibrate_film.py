@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from importlib.resources import files
@@ -118,7 +119,7 @@ def test_the_reference_tile_renews_what_the_target_has_put_in_force(
 def test_a_reference_tile_is_not_renewed_with_pictures_that_were_used_before(
     state: Path, made: MadeTarget, planes: Planes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Files say no time of their own: those of the calibration, of this look and of the look before are refused."""
+    """However new the files: those of the calibration, of this look and of the look before are refused."""
 
     def calibrated(name: str, seen: Planes, *words: str) -> int:
         images = []
@@ -250,14 +251,61 @@ def test_following_says_focus_scale_and_light_frame_by_frame_and_writes_nothing(
     assert not waiting(folder)
 
 
-def test_pictures_do_in_place_of_frames(state: Path, planes: Planes, tmp_path: Path) -> None:
-    words = ["calibrate", "film"]
-    for channel, plane in zip(("BF", "DF", "TX"), planes, strict=True):
-        assert cv2.imwrite(str(tmp_path / f"{channel}.png"), plane)
-        words += ["--image", f"{channel}={tmp_path / channel}.png"]
-    assert main(words) == OK
+def images(folder: Path, planes: Planes, *ages_h: float) -> list[str]:
+    """Words that name a picture a channel, written so long ago."""
+    words = []
+    for channel, plane, age_h in zip(("BF", "DF", "TX"), planes, ages_h or (0, 0, 0), strict=True):
+        file = folder / f"{channel}.png"
+        assert cv2.imwrite(str(file), plane)
+        at_ns = NOW_NS - round(age_h * 3.6e12)
+        os.utime(file, ns=(at_ns, at_ns))
+        words += ["--image", f"{channel}={file}"]
+    return words
+
+
+def test_pictures_do_in_place_of_frames_and_are_of_when_the_newest_file_was_written(
+    state: Path, planes: Planes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", "film", *images(tmp_path, planes, 7, 2, 3)]) == OK
     calibration = read_calibration(state, "fins-1")
     assert calibration is not None and not calibration.simulated
+    assert calibration.at_ns == pytest.approx(NOW_NS - 2 * 3.6e12, abs=1e9)
+    assert (calibration.in_force_until_ns - NOW_NS) / 3.6e12 == pytest.approx(6)
+    said = capsys.readouterr().err
+    assert "pictures say no time of their own" in said
+    assert f"{tmp_path / 'DF.png'} was written" in said
+
+
+def test_old_pictures_put_nothing_in_force_until_a_new_look_at_the_tile(
+    state: Path, made: MadeTarget, planes: Planes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", "film", *images(tmp_path, planes, 30, 30, 30)]) == GATE_NOT_MET
+    out, err = capsys.readouterr()
+    assert "in force until" not in out
+    assert "passes, but expired" in err and "the reference tile is due, with new frames" in err
+    assert main(["calibrate", "film", "--reference-tile", *images(tmp_path, made.planes(seed=1))]) == OK
+
+
+def test_pictures_older_than_the_latest_look_do_not_take_a_camera_out_of_force(
+    state: Path, made: MadeTarget, planes: Planes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", "film", *images(tmp_path, planes, 5, 5, 5)]) == OK
+    assert main(["calibrate", "film", "--reference-tile", *images(tmp_path, made.planes(seed=1), 2, 2, 2)]) == OK
+    before = read_calibration(state, "fins-1")
+    older = images(tmp_path, made.planes(seed=2), 3, 3, 3)
+    for words in (older, [*older, "--reference-tile"]):
+        assert main(["calibrate", "film", *words]) == FAILURE
+        assert "before the latest look at the camera" in capsys.readouterr().err
+    assert read_calibration(state, "fins-1") == before
+
+
+def test_a_picture_of_the_future_is_refused_by_its_name(
+    state: Path, planes: Planes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", "film", *images(tmp_path, planes, 1, -2, 1)]) == FAILURE
+    assert f"{tmp_path / 'DF.png'}: was written" in (said := capsys.readouterr().err)
+    assert "set this machine's clock" in said
+    assert read_calibration(state, "fins-1") is None
 
 
 def test_a_missing_channel_is_named_with_what_is_needed(

@@ -48,6 +48,22 @@ def labelled(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--renderer", "--channels", "BF,XR"], "'BF,XR': rendered film has BF, DF, TX"),
+        (["--renderer", "--channels", "BF,bf"], "'BF,bf': name each channel once, as BF,DF"),
+        (["--good", ".", "--channels", "TX"], "is for --renderer and for --method supervised"),
+    ],
+)
+def test_channels_that_cannot_be_are_refused(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "film", *options, "--out", str(tmp_path / "net")]) == CONFIG_INVALID
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "net").exists()
+
+
 def test_without_torch_labels_give_a_one_class_model_of_the_sound_pictures_and_it_is_said(
     labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,8 @@ from line.bundle import Bundle, DetectionCurve, open_bundle
 from line.errors import BundleError, ProviderError
 from line.model import load_line
 from models.candidate_bundle import with_detection, write_candidates
-from models.candidate_network import LAYERS, Weights, network
+from models.candidate_int8 import quantised
+from models.candidate_network import LAYERS, Weights, layers, network
 from models.candidate_scores import (
     KEPT_ABOVE,
     MOST_PASSED_FRACTION,
@@ -23,7 +24,7 @@ from models.candidate_scores import (
 )
 from models.film_candidates import Dataset, class_names, rendered_dataset, train_candidates
 from models.film_patches import event_classes
-from vision.candidates import CLEAN, PATCH_PX, Classifier
+from vision.candidates import CHANNELS, CLEAN, PATCH_PX, Classifier
 from vision.session import ModelSession, verify_golden
 
 SHIPPED = Path(models.__file__).parent / "registry" / "film-candidates" / "v2"
@@ -48,10 +49,10 @@ def scores(shipped: Bundle, fresh: Dataset) -> Scores:
     return scores_of(onnx.load(shipped.model_path), fresh.images, fresh.labels, class_names())
 
 
-def random_weights(seed: int) -> Weights:
+def random_weights(seed: int, channels: tuple[str, ...] = CHANNELS) -> Weights:
     rng = np.random.default_rng(seed)
     weights: Weights = {}
-    for number, (inward, outward, kernel, _) in enumerate(LAYERS):
+    for number, (inward, outward, kernel, _) in enumerate(layers(channels)):
         weights[f"conv{number}_w"] = rng.normal(0, 0.1, (outward, inward, kernel, kernel)).astype(np.float32)
         weights[f"conv{number}_b"] = np.zeros(outward, np.float32)
     weights["head_w"] = rng.normal(0, 0.1, (len(class_names()), 2 * LAYERS[-1][1])).astype(np.float32)
@@ -72,6 +73,39 @@ def written(out: Path, seed: int) -> Bundle:
         agreement_fraction=1.0, training_images=images, golden_images=images[:5], seed=seed, trained_s=1.0,
         framework="none",
     )  # fmt: skip
+
+
+def test_a_network_of_two_channels_is_quantised_and_released_with_their_names(tmp_path: Path) -> None:
+    channels, names = ("BF", "DF"), class_names()
+    exact = network(random_weights(1, channels), channels)
+    images = np.ascontiguousarray(patches(4 * len(names))[:, :2])
+    small = quantised(exact, images, channels)
+    assert agreement_fraction(small, exact, images) > 0.8
+    labels = np.arange(len(images)) % len(names)
+    scores = scores_of(small, images, labels, names, channels=channels)
+    assert scores.without_tx_fraction is None
+    bundle = write_candidates(
+        tmp_path / "b", model=small, names=names, scores=scores, float_accuracy_fraction=0.1, agreement_fraction=1.0,
+        training_images=images, golden_images=images[:5], seed=1, trained_s=1.0, framework="none", channels=channels,
+        name="reflected",
+    )  # fmt: skip
+    assert str(bundle.ref) == "reflected@v1"
+    assert (bundle.manifest.input.channels, bundle.manifest.input.channel_names) == (2, channels)
+    assert "accuracy_without_tx_fraction" not in bundle.manifest.metrics
+    assert "channels BF, DF" in (bundle.path / "card.md").read_text(encoding="utf-8")
+    with ModelSession(bundle, "cpu") as session:
+        assert Classifier(session).channels == channels
+        assert len(Classifier(session).classify(images)) == len(images)
+
+
+def test_film_is_rendered_as_a_camera_of_two_channels_sees_it() -> None:
+    def told(_stage: str, _share: float) -> None:
+        pass
+
+    data = rendered_dataset(seed=7, rolls=2, channels=("BF", "DF"), progress=told)
+    assert data.images.shape[1:] == (2, PATCH_PX, PATCH_PX)
+    assert np.median(data.images, axis=(0, 2, 3)) == pytest.approx((150, 25), abs=2)
+    assert set(data.labels.tolist()) > {class_names().index(CLEAN)}
 
 
 def test_the_shipped_bundle_answers_its_golden_patches(shipped: Bundle) -> None:
@@ -125,6 +159,7 @@ def test_detection_curves_say_whether_and_on_what_they_were_measured(shipped: Bu
 
 
 def test_a_camera_without_transmission_is_answered_nearly_as_well(scores: Scores) -> None:
+    assert scores.without_tx_fraction is not None
     assert scores.without_tx_fraction > scores.accuracy_fraction - 0.15
 
 

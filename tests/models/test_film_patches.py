@@ -21,6 +21,7 @@ from models.film_patches import (
 )
 from models.film_strips import LEVELS, STRIP_LINES, Film
 from models.film_styles import FAMILIES, LEFT_OUT, TRAINED, Family, FilmStyle, drawn_style
+from models.film_textures import RING_LINES
 from vision.candidates import CLEAN
 
 LINE = load_line()
@@ -214,6 +215,30 @@ def test_the_texture_goes_on_from_strip_to_strip_and_does_not_repeat_in_the_next
     assert np.corrcoef(first[0].ravel(), later[0].ravel())[0, 1] < 0.9
 
 
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_texture_does_not_come_back_to_its_place_while_lines_are_looked_for(family: Family) -> None:
+    style = replace(QUIET, family=family, gloss_fraction=0.02, mottle_fraction=0.0, noise_grey=0.0)
+    film = Film(style, width_px=3072, seed=8)
+    profiles = np.stack([film.strip(STRIP_LINES * number, aged=False)[1].mean(axis=0) for number in range(48)])
+    profiles = profiles.reshape(len(profiles), -1, 4).mean(axis=2)
+    profiles -= profiles.mean(axis=0)
+    alike = [float(np.mean(profiles[apart:] * profiles[:-apart]) / profiles.var()) for apart in range(1, 17)]
+    assert np.abs(alike).max() < 0.2
+    means = np.stack([profiles[first : first + 16].mean(axis=0) for first in (0, 16, 32)])
+    # Of 48 strips less their common mean, 16 scatter as 24 of new film do.
+    assert means.std() / profiles.std() == pytest.approx(24**-0.5, rel=0.25)
+
+
+def test_a_turn_of_the_texture_ends_where_the_next_begins() -> None:
+    style = replace(QUIET, family=FAMILIES[2], noise_grey=0.0, gain_fraction=0.0, gloss_fraction=0.02)
+    film = Film(style, width_px=1001, seed=9)
+    for lines in RING_LINES:
+        planes = film.strip(3 * lines - STRIP_LINES // 2, aged=False).astype(np.float64)
+        planes -= planes.mean(axis=(1, 2), keepdims=True)
+        steps = np.square(np.diff(planes, axis=1)).mean(axis=(0, 2))
+        assert steps[STRIP_LINES // 2 - 1] == pytest.approx(np.median(steps), rel=0.3)
+
+
 def test_a_target_across_the_border_of_two_strips_shows_in_both() -> None:
     made = stamp(target("AGG", 400.0, line_px=STRIP_LINES), LINE.defect("AGG"), pixel_um=PIXEL_UM, blur_px=0.6)
     film = Film(QUIET, width_px=1024, seed=5)
@@ -223,7 +248,7 @@ def test_a_target_across_the_border_of_two_strips_shows_in_both() -> None:
 
 
 def test_every_spot_on_sound_film_is_labelled_clean() -> None:
-    found = labelled_patches(roll_of(6, tries=0), strips=4)
+    found = labelled_patches(roll_of(6, tries=0), strips=16)
     assert len(found.kinds) > 1
     assert set(found.kinds) == {CLEAN}
 

@@ -63,7 +63,7 @@ def test_the_manifest_says_what_it_was_trained_on(bundle: Bundle) -> None:
     assert manifest.training_image_count == 24
     assert manifest.input.um_per_px == 20.0
     assert manifest.feature_extractor is not None
-    assert str(manifest.feature_extractor) == "efficientnet-lite0-s16@v1"
+    assert str(manifest.feature_extractor) == "efficientnet-lite0-s32@v1"
     # Four of 24 images are held out: of so few no smaller share than one in five can be stated.
     assert manifest.metrics["held_out_images"] == 4
     assert manifest.thresholds["image"].false_alarm_fraction == pytest.approx(1 / 5)
@@ -113,4 +113,4 @@ def test_a_backbone_is_not_taken_for_a_one_class_model() -> None:
     from models.registry import released
 
     with pytest.raises(BundleError, match="is a backbone model, a film-one-class model is needed"):
-        AnomalyInspector(open_bundle(released("efficientnet-lite0-s16")), "cpu")
+        AnomalyInspector(open_bundle(released("efficientnet-lite0-s32")), "cpu")

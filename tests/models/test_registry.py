@@ -11,7 +11,7 @@ from line.bundle import open_bundle
 from line.errors import BundleError, NotFoundError
 from models.registry import SHIPPED, listed, next_version, read_aliases, released, set_alias
 
-BACKBONE = "efficientnet-lite0-s16"
+BACKBONE = "efficientnet-lite0-s32"
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def made_set() -> LabelledSet:
 
 @pytest.mark.parametrize("reduction", [1, 2])
 def test_the_graph_answers_at_stride_2_of_what_it_sees_and_holds_nothing_of_training(reduction: int) -> None:
-    graph = segmentation_graph(open_bundle(released("efficientnet-lite0-s16")), 3, seed=1)
+    graph = segmentation_graph(open_bundle(released("efficientnet-lite0-s32")), 3, seed=1)
     model = finished_model(graph, reduction, metadata={"task": "film-segmentation"})
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     assert [output.name for output in session.get_outputs()] == [DEFECT, KIND]
@@ -67,7 +67,7 @@ def test_the_graph_answers_at_stride_2_of_what_it_sees_and_holds_nothing_of_trai
 
 
 def test_weights_are_replaced_by_name_and_the_others_stay() -> None:
-    graph = segmentation_graph(open_bundle(released("efficientnet-lite0-s16")), 1, seed=1)
+    graph = segmentation_graph(open_bundle(released("efficientnet-lite0-s32")), 1, seed=1)
     before = weights_of(graph)
     after = weights_of(with_weights(graph, {"defect_logit_b": np.array([3], np.float32)}))
     assert after["defect_logit_b"] == pytest.approx([3])
@@ -157,7 +157,7 @@ def test_training_and_inspection_run_one_and_the_same_graph() -> None:
 
     from models.supervised_torch import LearningGraph
 
-    model = segmentation_graph(open_bundle(released("efficientnet-lite0-s16")), 2, seed=3)
+    model = segmentation_graph(open_bundle(released("efficientnet-lite0-s32")), 2, seed=3)
     images = np.stack([surface(seed, (96, 96)) for seed in range(4)])[:, None]
     graph = LearningGraph(model)
     for _ in range(120):

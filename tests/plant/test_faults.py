@@ -13,7 +13,8 @@ from line.bundle import ModelRef
 from line.events import CellTested, FilmDefect, SheetCut, WebMapped
 from line.model import LineModel
 from plant.cells import CellFate
-from plant.drawn import FilmDrawer, LayerDrawer
+from plant.drawn import FilmDrawer
+from plant.drawn_layers import LayerDrawer
 from plant.scenario import Scenario, load_scenario
 from plant.stock import LaminateRoll
 from plant.truth import CellTruth

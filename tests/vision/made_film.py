@@ -139,11 +139,23 @@ _WEIGHTS = np.array(
 _BIAS = np.array([-9.0, -9.0, -2.0, -1.0, -12.0, 3.0], np.float32)
 
 
-def candidate_bundle(folder: Path, *, classes: Sequence[str] = CLASSES, um_per_px: float | None = PIXEL_UM) -> Path:
-    """A bundle of task `film-candidates` that judges by the extremes of each channel."""
-    film = numpy_helper.from_array(np.array(LEVELS, np.float32).reshape(1, 3, 1, 1), "film")
+def candidate_bundle(
+    folder: Path,
+    *,
+    classes: Sequence[str] = CLASSES,
+    um_per_px: float | None = PIXEL_UM,
+    channels: tuple[str, ...] = ("BF", "DF", "TX"),
+) -> Path:
+    """A bundle of task `film-candidates` that judges by the extremes of each channel.
+
+    Args:
+        channels: that it takes, in its order; the manifest of one that takes all three does not name them.
+    """
+    seen = [("BF", "DF", "TX").index(name) for name in channels]
+    levels, weights = np.array(LEVELS, np.float32)[seen], _WEIGHTS[[*seen, *(3 + place for place in seen)]]
+    film = numpy_helper.from_array(levels.reshape(1, -1, 1, 1), "film")
     axes = numpy_helper.from_array(np.array([2, 3], np.int64), "axes")
-    constants = [film, axes, numpy_helper.from_array(_WEIGHTS, "weights"), numpy_helper.from_array(_BIAS, "bias")]
+    constants = [film, axes, numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(_BIAS, "bias")]
     nodes = [
         helper.make_node("Cast", ["patches"], ["grey"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["grey", "film"], ["off"]),
@@ -158,7 +170,7 @@ def candidate_bundle(folder: Path, *, classes: Sequence[str] = CLASSES, um_per_p
     graph = helper.make_graph(
         nodes,
         "extremes",
-        [helper.make_tensor_value_info("patches", TensorProto.UINT8, ["n", 3, 64, 64])],
+        [helper.make_tensor_value_info("patches", TensorProto.UINT8, ["n", len(seen), 64, 64])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(CLASSES)])],
         constants,
     )
@@ -171,7 +183,13 @@ def candidate_bundle(folder: Path, *, classes: Sequence[str] = CLASSES, um_per_p
         name="film-candidates",
         version=1,
         task="film-candidates",
-        input=InputSpec(tensor="patches", channels=3, size_px=64, um_per_px=um_per_px),
+        input=InputSpec(
+            tensor="patches",
+            channels=len(seen),
+            channel_names=() if channels == ("BF", "DF", "TX") else channels,
+            size_px=64,
+            um_per_px=um_per_px,
+        ),
         outputs=(OutputSpec(tensor="logits", meaning="class scores", layout="NC"),),
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         licence="Apache-2.0",

@@ -6,6 +6,7 @@ The product's must find the same. Only what is learnt, and the lines along the w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -42,7 +43,7 @@ def plainly_screened(planes: NDArray[np.uint8], gates: Gates, memory: StreakMemo
     blocks = np.stack([
         np.stack([part.mean(axis=0) for part in np.array_split(change, min(8, len(change)))]) for change in changes
     ]).astype(np.float32)
-    memory.add(np.stack([_profile(means) for means in blocks]), blocks)
+    memory.add(np.stack([_profile(means, gates.margin) for means in blocks]), blocks)
     lines = lines_along(memory, gates, planes.shape[1])
     memory.held = [(line.start, line.end) for line in lines]
     fine, coarse = _strengths(changes, gates, memory.held)
@@ -71,18 +72,18 @@ def _quarter(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return plane
 
 
-def _profile(means: Floats) -> Floats:
+def _profile(means: Floats, margin: int) -> Floats:
     columns = np.median(means, axis=0).astype(np.float32)
-    steps = max(1, columns.size // 8)
-    slow = _running_median(cv2.resize(columns[None], (steps, 1), interpolation=cv2.INTER_AREA)[0], 31)
-    return np.asarray(
-        columns - cv2.resize(slow[None], (columns.size, 1), interpolation=cv2.INTER_LINEAR)[0], np.float32
-    )
+    judged = columns[margin : columns.size - margin]
+    steps = max(1, judged.size // 8)
+    slow = _running_median(cv2.resize(judged[None], (steps, 1), interpolation=cv2.INTER_AREA)[0], 31, "odd")
+    smooth = cv2.resize(slow[None], (judged.size, 1), interpolation=cv2.INTER_LINEAR)[0]
+    return np.asarray(np.pad(judged - smooth, margin), np.float32)
 
 
-def _running_median(values: Floats, window: int) -> Floats:
+def _running_median(values: Floats, window: int, reflect_type: Literal["even", "odd"] = "even") -> Floats:
     half = min(window // 2, values.size - 1)
-    padded = np.pad(values, half, mode="reflect")
+    padded = np.pad(values, half, mode="reflect", reflect_type=reflect_type)
     return np.array([np.median(padded[k : k + 2 * half + 1]) for k in range(values.size)], np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Maps, scores and regions, with a network whose answer is known: the mean of each 8 x 8 cell."""
+"""Maps, scores and regions, with a network whose answer is known: the mean of each 4 x 4 cell."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from line.bundle import Bundle, InputSpec, OutputSpec, Threshold
+from line.bundle import Bundle, InputSpec, Judge, OutputSpec, Threshold
 from line.errors import BundleError, FrameError
 from models.bundle_writer import BundleDraft, write_bundle
-from vision.anomaly import SCORE_CELLS, AnomalyInspector, image_score, regions, seen
+from vision.anomaly import SCORE_CELLS, AnomalyInspector, image_score, regions
 from vision.anomaly_overlay import anomaly_overlay
 
-CELL_PX = 8
+CELL_PX = 4
 
 
 def cell_mean_model() -> onnx.ModelProto:
@@ -33,18 +33,41 @@ def cell_mean_model() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def cell_mean_bundle(folder: Path, names: tuple[str, ...] = ("image", "region"), view_px: int | None = None) -> Bundle:
+def cell_mean_bundle(
+    folder: Path,
+    names: tuple[str, ...] = ("image", "region"),
+    *,
+    view_px: int = 512,
+    judged: str = "anomaly",
+    image_limit: float = 1e6,
+) -> Bundle:
     draft = BundleDraft(
         name="cell-mean",
         version=1,
         task="film-one-class",
         input=InputSpec(tensor="image", channels=1, multiple_px=32, view_px=view_px),
         outputs=(OutputSpec(tensor="anomaly", meaning="mean grey", layout="N1HW", stride_px=CELL_PX),),
+        judges=(
+            Judge(
+                tensor=judged,
+                input="image",
+                highest_count=3,
+                weight=1,
+                map_weight=1,
+                score_mean=50,
+                score_deviation=10,
+                cell_mean=0,
+                cell_deviation=1,
+            ),
+        ),
         licence="Apache-2.0",
         provenance="made in a test",
         opset=17,
         golden_tolerance=1e-3,
-        thresholds={name: Threshold(value=100.0, false_alarm_fraction=0.05, how="made") for name in names},
+        thresholds={
+            name: Threshold(value=image_limit if name == "image" else 100.0, false_alarm_fraction=0.05, how="made")
+            for name in names
+        },
     )
     golden = [np.zeros((1, 1, 32, 32), np.uint8)]
     return write_bundle(folder, draft, cell_mean_model(), card="# card\n", golden_inputs=golden)
@@ -55,41 +78,67 @@ def inspector(tmp_path: Path) -> AnomalyInspector:
     return AnomalyInspector(cell_mean_bundle(tmp_path / "cell-mean"), "cpu")
 
 
-def cell_means(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    height, width = (size // CELL_PX * CELL_PX for size in image.shape)
-    grid = image[:height, :width].reshape(height // CELL_PX, CELL_PX, width // CELL_PX, CELL_PX)
-    return np.asarray(grid.mean(axis=(1, 3)))
-
-
-@pytest.mark.parametrize("shape", [(8, 8), (9, 200), (515, 40), (512, 512), (1100, 1300)])
-def test_each_cell_has_the_answer_for_its_own_pixels_whatever_the_tiles(
-    inspector: AnomalyInspector, shape: tuple[int, int]
-) -> None:
+@pytest.mark.parametrize("shape", [(512, 512), (1024, 1536), (300, 512)])
+def test_the_map_is_that_of_the_network_whatever_the_parts(inspector: AnomalyInspector, shape: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     result = inspector.inspect(image)
-    cells = result.cells
-    assert cells.shape == tuple(-(-size // CELL_PX) for size in shape)
-    expected = cell_means(image)
-    np.testing.assert_allclose(cells[: expected.shape[0], : expected.shape[1]], expected, atol=1e-3)
+    rows, columns = (size // CELL_PX for size in shape)
+    expected = image.reshape(rows, CELL_PX, columns, CELL_PX).mean(axis=(1, 3))
+    np.testing.assert_allclose(result.cells, expected, atol=1e-2)
     assert result.score_map.shape == shape
     assert result.score_map.dtype == np.float32
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (9, 200), (515, 40), (767, 768), (1100, 1300)])
+def test_any_size_gets_a_map_of_its_own_shape(inspector: AnomalyInspector, shape: tuple[int, int]) -> None:
+    result = inspector.inspect(np.full(shape, 60, np.uint8))
+    assert result.score_map.shape == shape
+    np.testing.assert_allclose(result.score_map, 60, atol=1e-2)
+    assert result.score == pytest.approx((60 - 50) / 10)
+    assert not result.is_anomalous
+
+
+def test_the_score_is_that_of_the_worst_part_in_spreads_of_good_film(inspector: AnomalyInspector) -> None:
+    image = np.full((512, 1024), 50, np.uint8)
+    image[100:116, 700:716] = 90
+    assert inspector.inspect(image).score == pytest.approx(4.0)
+
+
+def test_a_place_above_the_region_limit_rejects_a_picture_whose_score_is_low(tmp_path: Path) -> None:
+    image = np.full((512, 512), 50, np.uint8)
+    image[40:48, 40:48] = 200
+    with AnomalyInspector(cell_mean_bundle(tmp_path / "high", image_limit=1e6), "cpu") as inspector:
+        result = inspector.inspect(image)
+        assert result.score < result.threshold
+        assert result.regions
+        assert result.is_anomalous
+        assert not inspector.inspect(np.full((512, 512), 50, np.uint8)).is_anomalous
+    with AnomalyInspector(cell_mean_bundle(tmp_path / "low", image_limit=3.0), "cpu") as inspector:
+        assert inspector.inspect(np.full((512, 512), 99, np.uint8)).is_anomalous
+
+
 def test_a_planted_square_is_one_region_with_its_box_and_area(inspector: AnomalyInspector) -> None:
-    image = np.zeros((600, 700), np.uint8)
-    image[480:560, 400:464] = 200
+    image = np.zeros((512, 1024), np.uint8)
+    image[400:480, 600:664] = 200
     (region,) = inspector.inspect(image).regions
     # The map is enlarged between cell centres: at half its height it passes the threshold on the square's border.
-    assert (region.x_px, region.y_px) == (400, 480)
+    assert (region.x_px, region.y_px) == (600, 400)
     assert (region.width_px, region.height_px) == (64, 80)
     assert region.area_px == pytest.approx(64 * 80, rel=0.01)
     assert region.score == pytest.approx(200.0)
 
 
+def test_a_square_across_two_parts_is_one_region(inspector: AnomalyInspector) -> None:
+    image = np.zeros((512, 1024), np.uint8)
+    image[200:264, 480:560] = 200
+    (region,) = inspector.inspect(image).regions
+    assert (region.x_px, region.width_px) == (480, 80)
+
+
 def test_regions_apart_by_a_cell_stay_apart_and_the_highest_comes_first() -> None:
     cells = np.zeros((10, 10), np.float32)
     cells[2, 2], cells[2, 4], cells[7, 7] = 110.0, 150.0, 120.0
-    found = regions(cells, CELL_PX, 100.0, (80, 80))
+    found = regions(cells, 8, 100.0, (80, 80))
     assert [region.score for region in found] == [150.0, 120.0, 110.0]
     assert (found[2].x_px, found[2].y_px, found[2].area_px) == (16, 16, 64)
     assert all(region.x_px + region.width_px <= 80 and region.y_px + region.height_px <= 80 for region in found)
@@ -109,19 +158,6 @@ def test_the_score_is_the_mean_of_the_highest_cells_whatever_the_size() -> None:
     cells[0, 0] = 6.0 + SCORE_CELLS
     assert image_score(cells) == pytest.approx(7.0)
     assert image_score(np.array([[3.0, 5.0]], np.float32)) == pytest.approx(4.0)
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [((512, 300), (320, 188)), ((160, 80), (320, 160)), ((40, 20), (80, 40)), ((2048, 1024), (1280, 640))],
-)
-def test_what_is_seen_fills_the_view_whatever_the_size_of_the_picture(
-    shape: tuple[int, int], expected: tuple[int, int]
-) -> None:
-    image = np.full(shape, 77, np.uint8)
-    assert seen(image, 320).shape == expected
-    assert seen(image, None) is image
-    assert set(np.unique(seen(image, 320))) == {77}
 
 
 @pytest.mark.parametrize("shape", [(200, 150), (500, 640), (1500, 900)])
@@ -149,7 +185,7 @@ def test_regions_and_map_of_a_resized_picture_lie_where_its_square_is(tmp_path: 
     [
         (np.zeros((20, 20, 3), np.uint8), r"shape \(20, 20, 3\)"),
         (np.zeros((20, 20), np.uint16), "uint16"),
-        (np.zeros((7, 400), np.uint8), "at least 8 x 8 px, got 400 x 7 px"),
+        (np.zeros((3, 400), np.uint8), "at least 4 x 4 px, got 400 x 3 px"),
     ],
 )
 def test_an_image_that_is_not_grey_8_bit_or_large_enough_is_refused(
@@ -162,6 +198,12 @@ def test_an_image_that_is_not_grey_8_bit_or_large_enough_is_refused(
 def test_a_model_without_a_region_threshold_is_refused(tmp_path: Path) -> None:
     bundle = cell_mean_bundle(tmp_path / "half", names=("image",))
     with pytest.raises(BundleError, match="no threshold named 'region'"):
+        AnomalyInspector(bundle, "cpu")
+
+
+def test_a_model_that_does_not_say_who_judges_is_refused(tmp_path: Path) -> None:
+    bundle = cell_mean_bundle(tmp_path / "other", judged="nobody")
+    with pytest.raises(BundleError, match="does not say how its outputs become one score"):
         AnomalyInspector(bundle, "cpu")
 
 

@@ -137,6 +137,42 @@ async def test_another_inspectors_list_goes_out_once_however_often_vision_starts
     assert len(strips(events)) == 1
 
 
+async def test_a_listed_roll_that_the_line_never_began_is_said_once_and_its_defects_are_kept(
+    site: Site,
+    broker: object,
+    bundle_folder: Path,
+    small_line: Callable[[int], str],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "lists" / "img").mkdir(parents=True)
+    mapping = tmp_path / "acme.toml"
+    mapping.write_text(MAPPING, encoding="utf-8")
+    strange = [row.replace(";FR-1;", ";FR1;") for row in ROWS]
+    write(mapping, *ROWS, *strange)
+    site = with_source(site, bundle_folder, small_line(15_000), f"fins-1=foreign:{mapping}")
+
+    def details(events: list[AnyEvent]) -> list[str]:
+        return [event.detail for event in events if isinstance(event, LinkState)]
+
+    async with open_service("plc", site) as plc, serving(site):
+        await until(site, lambda events: any("'FR1'" in detail for detail in details(events)))
+        await plc.emit(RollStarted(at_ns=time.time_ns(), station="S03", counter=1, roll="FR-1", web="film"))
+        events = await until(site, lambda events: "'FR-1'" not in details(events)[-1])
+    assert "has not said that it began roll 'FR1' (FR-1?)" in details(events)[-1]
+    # By then both were strange, each is warned of once and no more.
+    warned = [row.getMessage() for row in caplog.records if "has not said that it began" in row.getMessage()]
+    assert len(warned) == 2
+    assert "began roll 'FR1'" in "".join(warned) and "(2 defects so far)" in warned[0]
+    assert [event.roll for event in events if isinstance(event, FilmDefect)] == ["FR-1", "FR-1", "FR1", "FR1"]
+    assert {strip.roll for strip in strips(events)} == {"FR-1", "FR1"}
+    async with serving(site):
+        count = len(details(events))
+        events = await until(site, lambda events: len(details(events)) > count)
+    assert "'FR-1'" not in details(events)[-1], "what the line said before a restart is not forgotten"
+    assert "'FR1'" in details(events)[-1]
+
+
 @pytest.mark.parametrize(
     ("source", "says"),
     [

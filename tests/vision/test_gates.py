@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from line.errors import UnusableFrameError
 from tests.vision.made_film import LEVELS, MadeFilm, pinhole, streak
-from vision.gates import FilmLook, Gates, bridged, learnt_look, limits_for
+from vision.bridging import bridged
+from vision.gates import FilmLook, Gates, learnt_look, limits_for
 from vision.pyramid import quarter
 
 Strips = list[NDArray[np.uint8]]
@@ -48,6 +49,28 @@ def test_a_streak_through_all_learning_strips_is_not_learnt(film: MadeFilm, good
     assert np.abs(streaked.level[2, inside] / good.level[2, inside] - 1).max() < 0.04
     cells = slice(1492 // 4, 1508 // 4)
     assert np.abs(streaked.quarter_level[2, cells] / good.quarter_level[2, cells] - 1).max() < 0.02
+
+
+@pytest.mark.parametrize(("heights", "learnt"), [((0.04,), 0.0), ((0.0, 0.08), 0.04), ((0.01, 0.03, 0.05, 0.09), 0.04)])
+def test_a_line_is_not_learnt_but_gloss_that_differs_between_strips_is_averaged(
+    film: MadeFilm, good_strips: Strips, heights: tuple[float, ...], learnt: float
+) -> None:
+    strips = []
+    for number, strip in enumerate(good_strips):
+        shine = np.ones(strip.shape[2])
+        shine[1480:1520] += heights[number % len(heights)]
+        strips.append(np.clip(np.rint(strip * shine), 0, 255).astype(np.uint8))
+    # Brighter by as much in the mean of all strips either way.
+    cells = slice(1484 // 4, 1516 // 4)
+    raised = learnt_look(strips).quarter_level[0, cells] / learnt_look(good_strips).quarter_level[0, cells] - 1
+    assert raised.mean() == pytest.approx(learnt, abs=0.012)
+
+
+def test_a_line_that_sets_in_while_film_is_learnt_is_not_learnt(film: MadeFilm, good_strips: Strips) -> None:
+    spoilt = [film.planes(seed, [streak(1500, 400)] if seed >= 3 else []) for seed in range(8)]
+    cells = slice(1492 // 4, 1508 // 4)
+    raised = learnt_look(spoilt).quarter_level[2, cells] / learnt_look(good_strips).quarter_level[2, cells] - 1
+    assert np.abs(raised).max() < 0.03
 
 
 def test_a_slope_across_the_web_is_no_bump() -> None:

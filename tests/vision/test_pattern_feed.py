@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from line.config import Site
-from line.events import FilmDefect, FilmPattern, StripInspected, decoded
+from line.config import Site, VisionSettings
+from line.events import FilmDefect, FilmPattern, RollStarted, StripInspected, decoded
 from line.journal import read_entries
 from line.model import load_line
 from line.service import open_service
 from tests.vision.made_defects import STRIP_UM, defect, strip
+from tests.vision.vision_role import emitted, serving
 from vision.film_sources import hear_line
 from vision.pattern_feed import PatternFeed
 
@@ -65,3 +68,31 @@ async def test_drawn_defects_of_the_plant_become_patterns_of_vision(site: Site) 
         await asyncio.gather(hearing, return_exceptions=True)
     assert found[0].source == "vision@test"
     assert (found[0].form, found[0].verdict) == ("cluster", "reject")
+
+
+@pytest.mark.usefixtures("broker")
+async def test_vision_that_is_ended_within_a_cluster_goes_on_with_it(site: Site, bundle_folder: Path) -> None:
+    site = msgspec.structs.replace(site, vision=VisionSettings(film_model=str(bundle_folder), provider="cpu"))
+    pins = [msgspec.structs.replace(row, method="drawn") for row in pinholes(STRIP_UM - 1_000)]
+    strips = [msgspec.structs.replace(strip(k * STRIP_UM, (k + 1) * STRIP_UM), method="drawn") for k in range(2)]
+
+    journal = site.state_dir / "journals" / "vision.journal"
+
+    def heard_ids() -> list[str]:
+        return [entry.id for entry in read_entries(journal, own=False)] if journal.exists() else []
+
+    async with open_service("plant", site) as plant:
+        for said in ([*pins[:2], strips[0]], [*pins[2:], strips[1]]):
+            async with serving(site), asyncio.timeout(30):
+                before = heard_ids()
+                while heard_ids() == before:
+                    # Until vision has subscribed, nobody hears.
+                    await plant.emit(RollStarted(at_ns=time.time_ns(), station="S03", roll="FR-1", web="film"))
+                    await asyncio.sleep(0.2)
+                last = (await plant.emit(*said))[-1]
+                for _ in range(200):
+                    await asyncio.sleep(0.1)
+                    if last.id in heard_ids():
+                        break
+    (cluster,) = [event for event in emitted(site) if isinstance(event, FilmPattern)]
+    assert (cluster.form, cluster.defects) == ("cluster", tuple(pin.defect for pin in pins))

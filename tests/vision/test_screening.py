@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -37,6 +38,22 @@ def test_sound_film_gives_about_as_many_candidates_as_the_budget_allows(film: Ma
     count = sum(found_in(film.planes(1000 + seed), gates).found_count for seed in range(40))
     expected = 100 * 40 * AREA_M2
     assert count <= 3 * expected + 5
+
+
+def test_film_of_skewed_gloss_gives_about_as_many_candidates_as_the_budget_allows() -> None:
+    film, rng = MadeFilm(width_px=1500), np.random.default_rng(4)
+
+    def glossy(seed: int) -> NDArray[np.uint8]:
+        shine = cv2.GaussianBlur(rng.standard_normal((256, 1500), dtype=np.float32), (0, 0), 6)
+        shine = np.exp(0.5 * shine / shine.std())
+        planes = film.planes(seed) * (1 + 0.04 * (shine - shine.mean()) / shine.std())
+        return np.asarray(np.clip(planes + rng.random(planes.shape), 0, 255), np.uint8)
+
+    look = learnt_look([glossy(seed) for seed in range(8)])
+    gates = Gates(look, limits_for(look, candidates_per_m2=100, streaks_per_m2=0.1, pixel_um=20))
+    count = sum(found_in(glossy(1000 + seed), gates).found_count for seed in range(24))
+    # 0.37 expected: a film's tails are only known so far.
+    assert count <= 5
 
 
 @pytest.mark.parametrize("row", [0, 1, 128, 254, 255])
@@ -98,7 +115,8 @@ def test_more_spots_than_allowed_are_counted_and_the_strongest_kept(film: MadeFi
     found = found_in(film.planes(67, holes), gates, most=30)
     assert found.found_count >= 85
     assert len(found.spots) == 30
-    assert min(spot.strength for spot in found.spots) > 2
+    # Rows of holes make lines along the web, which come before all others.
+    assert min(spot.strength for spot in found.spots if spot.test != "streak") > 2
 
 
 def test_a_strip_that_is_different_all_over_is_crowded(film: MadeFilm, gates: Gates) -> None:

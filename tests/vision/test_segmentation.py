@@ -55,7 +55,7 @@ def test_the_mask_is_the_map_above_the_threshold_at_the_images_size(bundle: Bund
 
 def test_other_models_and_pictures_that_are_not_grey_are_refused(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="a film-segmentation model is needed here"):
-        SegmentationInspector(open_bundle(released("efficientnet-lite0-s16")), "cpu")
+        SegmentationInspector(open_bundle(released("efficientnet-lite0-s32")), "cpu")
     with SegmentationInspector(bundle, "cpu") as inspector, pytest.raises(FrameError, match="grey uint8"):
         inspector.inspect(np.zeros((20, 20, 3), np.uint8))
 

@@ -33,12 +33,12 @@ export function DefectCard({ id, known }) {
         <dt>${t("card.extent")}</dt><dd data-testid="card-extent">${extent(defect)}</dd>
         <dt>${t("card.depth")}</dt><dd data-testid="card-depth">${depth(defect)}</dd>
         <dt>${t("card.score")}</dt><dd>${percent(defect.score, 0)}</dd>
-        <dt>${t("card.contrast")}</dt><dd>${["bf", "df", "tx"].map((each) => `${t(`channel.${each}`)} ${signed(defect[`contrast_${each}`])}`).join(", ")}</dd>
+        <dt>${t("card.contrast")}</dt><dd>${["bf", "df", "tx"].filter((each) => defect[`contrast_${each}`] !== null).map((each) => `${t(`channel.${each}`)} ${signed(defect[`contrast_${each}`])}`).join(", ")}</dd>
         <dt>${t("card.severity")}</dt><dd>${defect.severity} <span class="muted small">${t(`severity.${defect.severity}`)}</span></dd>
         <dt>${t("card.seen")}</dt><dd>${defect.camera}, ${day(defect.at)} ${clock(defect.at)} UTC</dd>
         <dt>${t("card.method")}</dt><dd>${t(`method.${defect.method}`)}</dd>
         <dt>${t("card.calibration")}</dt><dd data-testid="card-calibration">${defect.calibration || html`<span class="muted">${t("card.no_calibration")}</span>`}</dd>
-        <dt>${t("card.model")}</dt><dd data-testid="card-model">${defect.model.name}@v${defect.model.version} <span class="mono muted" title=${defect.model.digest}>${defect.model.digest.slice(0, 12)}</span></dd>
+        <dt>${t("card.model")}</dt><dd data-testid="card-model">${defect.model.name}@v${defect.model.version} <span class="mono muted" title=${defect.model.digest}>${defect.model.digest.slice(0, 12)}</span>${defect.device ? html` <span class="muted small">${defect.device}</span>` : ""}</dd>
       </dl>
       <h2 class="units-title">${t("card.cells")}</h2>
       <${Units} answer=${answer} />
