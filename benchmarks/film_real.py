@@ -108,7 +108,7 @@ def _supervised(known: Sequence[Picture], scratch: Path) -> Learnt:
 
 _ONE_CLASS_SOURCES = (
     "models/one_class*.py",
-    "models/patch_memory.py",
+    "vision/judges.py",
     "models/perceptron.py",
     "models/coreset.py",
     "models/artificial_*.py",

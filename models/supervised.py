@@ -37,7 +37,7 @@ from models.supervised_graph import (
 )
 from models.supervised_samples import Pieces, reduced, smallest_defect_px
 from models.supervised_settings import LearningSettings
-from vision.anomaly import MARGIN_PX
+from vision.tiles import MARGIN_PX
 
 log = logging.getLogger(__name__)
 

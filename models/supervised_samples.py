@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.artificial_defects import damaged
 from models.labelled import SOUND, UNKNOWN, LabelledImage
-from vision.anomaly import MARGIN_PX
+from vision.tiles import MARGIN_PX
 
 _SMALLEST_COMPONENT_PX = 4
 """Specks of a label that are smaller are slips of the hand."""

@@ -1,0 +1,57 @@
+"""`lamella run` refuses models that the vision role would not start with, before any role runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lamella.cli import main
+from lamella.exit_codes import CONFIG_INVALID, DEPENDENCY_UNREACHABLE, FAILURE, OK
+from tests.vision.made_dense import dense_bundle
+from vision.session import ModelSession
+
+
+def settings(tmp_path: Path, *pairs: str) -> list[str]:
+    return ["--state", str(tmp_path / "state"), *(word for pair in pairs for word in ("--set", pair))]
+
+
+def test_full_coverage_without_a_model_names_the_command_that_trains_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *settings(tmp_path, "vision.coverage=full")]) == CONFIG_INVALID
+    said = capsys.readouterr().err
+    assert "vision.coverage_model: is empty and vision.coverage is 'full'" in said
+    assert "lamella train film --labelled FOLDER --method supervised --channels TX" in said
+
+
+@pytest.mark.parametrize("coverage", ["cascade", "full"])
+def test_cuda_that_is_required_and_absent_names_the_next_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], coverage: str
+) -> None:
+    bundle = dense_bundle(tmp_path / "net")
+    with ModelSession(bundle, "auto") as session:
+        if session.provenance.device == "cuda":
+            pytest.skip("there is CUDA here")
+    chosen = settings(tmp_path, f"vision.coverage={coverage}", f"vision.coverage_model={bundle.path}")
+    assert main(["run", *chosen, "--set", "vision.provider=cuda"]) == DEPENDENCY_UNREACHABLE
+    assert "install lamella[cuda] and a driver for CUDA 13, or set provider to 'cpu'" in capsys.readouterr().err
+    assert not (tmp_path / "state" / "logs").exists(), "no role was started"
+
+
+def test_a_net_that_shows_no_channel_of_the_camera_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = dense_bundle(tmp_path / "net", channel_names=())
+    chosen = settings(tmp_path, "vision.coverage=full", f"vision.coverage_model={bundle.path}")
+    assert main(["run", *chosen]) == FAILURE
+    assert "does not say which of BF, DF, TX; train it again, lamella train film" in capsys.readouterr().err
+
+
+def test_doctor_opens_the_net_for_every_pixel_and_says_on_what(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = dense_bundle(tmp_path / "net")
+    chosen = settings(tmp_path, "vision.coverage=full", f"vision.coverage_model={bundle.path}", "vision.provider=cpu")
+    assert main(["doctor", *chosen]) == OK
+    assert "made-dense@v1" in capsys.readouterr().out
