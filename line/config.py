@@ -86,6 +86,9 @@ class VisionSettings(Section, frozen=True, kw_only=True):
             "needs its own"
         ),
     ] = ""
+    backbone: Annotated[
+        str, Meta(description="bundle that tells how unlike good film a defect looks, whatever its class; empty: none")
+    ] = "efficientnet-lite0-s32"
     candidates_per_strip: Annotated[
         int, Meta(ge=1, le=100_000, description="cap; above it the strip is flagged over capacity")
     ] = 200

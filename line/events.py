@@ -287,6 +287,9 @@ class FilmDefect(Event, frozen=True, kw_only=True):
     """Relative grey change at the core; 0 is as the film around it, None where the camera has no such channel."""
     contrast_df: float | None
     contrast_tx: float | None
+    anomaly_score: float | None = None
+    """How unlike good film its picture is, whatever its class, in spreads of good film; None where that was not judged.
+    The highest of its sightings."""
     severity: Severity
     verdict: Verdict
     reason: str

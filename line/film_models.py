@@ -91,7 +91,8 @@ def with_folders(vision: VisionSettings, folder_of: Callable[[str], str]) -> Vis
         folder_of: the full path of a model's folder, from its name or path.
     """
     own = ", ".join(f"{camera}={folder_of(model)}" for camera, model in camera_models(vision).items())
-    vision = msgspec.structs.replace(vision, camera_models=own)
+    backbone = vision.backbone and folder_of(vision.backbone)
+    vision = msgspec.structs.replace(vision, camera_models=own, backbone=backbone)
     if vision.coverage == "cascade":
         return msgspec.structs.replace(vision, film_model=folder_of(vision.film_model))
     if not vision.coverage_model:

@@ -40,13 +40,15 @@ MOST_EASY_CLEAN_RATIO = 0.65
 """Clean patches of rolls with targets, against patches of targets."""
 
 _TRAINING_ROLLS, _OTHER_ROLLS = 320, 45
-_CLEAN_ROLLS, _OTHER_CLEAN_ROLLS = 50, 25
+_CLEAN_ROLLS, _OTHER_CLEAN_ROLLS = 160, 30
 """To train on; the others choose epoch and threshold, and as many more are reported on."""
 _FINE_PIXEL_UM, _FINE_SHARE = 10.0, 0.2
 """Of rolls under a camera that sees finer; their patches are shown at the same pixel as all others."""
-_RATES, _CLEAN_RATES = (100.0, 5000.0), (30.0, 300.0)
+_RATES, _CLEAN_RATES = (300.0, 15_000.0), (90.0, 900.0)
 """Candidates per m² that the gates are set for."""
-_STRIPS, _CLEAN_STRIPS = 16, 100
+_STRIPS, _CLEAN_STRIPS = 16, 200
+_MOST_OF_A_CLEAN_ROLL = 200
+"""Patches: a coat that ends inside the view would give thousands, all alike."""
 _WITHOUT_TX_SHARE = 0.12
 _CALIBRATION_PER_CLASS = 40
 _EPOCHS = 14
@@ -98,7 +100,7 @@ def rendered_dataset(
             rows, SHARES, rng, candidates_per_m2=rate, streaks_per_m2=rate / 50, strips=strips,
             tries=0 if sound else 40, pixel_um=pixel_um, channels=channels,
         )  # fmt: skip
-        return labelled_patches(roll, strips=strips)
+        return labelled_patches(roll, strips=strips, most=_MOST_OF_A_CLEAN_ROLL if sound else None)
 
     parts: list[Patches] = []
     with ThreadPoolExecutor(max_workers=2) as pool:

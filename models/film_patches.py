@@ -198,8 +198,13 @@ def screened_strips(
         yield first_line, planes, screened(planes, roll.gates, memory, most_spots=most_spots)
 
 
-def labelled_patches(roll: Roll, *, strips: int = _STRIPS) -> Patches:
-    """Every spot of a roll with the class of the target it lies on; spots that only brush a target are left out."""
+def labelled_patches(roll: Roll, *, strips: int = _STRIPS, most: int | None = None) -> Patches:
+    """Every spot of a roll with the class of the target it lies on; spots that only brush a target are left out.
+
+    Args:
+        strips: after the learnt ones.
+        most: patches, taken evenly over the roll when there are more.
+    """
     images, kinds, sizes = [], [], []
     for first_line, planes, found in screened_strips(roll, strips=strips):
         for spot in found.spots:
@@ -213,6 +218,9 @@ def labelled_patches(roll: Roll, *, strips: int = _STRIPS) -> Patches:
                 )  # fmt: skip
                 kinds.append(kind)
                 sizes.append(size_um)
+    if most is not None and len(kinds) > most:
+        few = np.linspace(0, len(kinds) - 1, most).astype(np.int64).tolist()
+        images, kinds, sizes = ([each[number] for number in few] for each in (images, kinds, sizes))
     stacked = np.stack(images) if images else np.empty((0, len(roll.channels), 64, 64), np.uint8)
     return Patches(images=stacked, kinds=tuple(kinds), sizes_um=np.array(sizes, np.float32))
 

@@ -135,6 +135,7 @@ def defect_event(
         contrast_bf=_rounded(sight.contrast[0]),
         contrast_df=_rounded(sight.contrast[1]),
         contrast_tx=_rounded(sight.contrast[2]),
+        anomaly_score=None if track.anomaly_score is None else round(track.anomaly_score, 2),
         severity=judgement.severity,
         verdict=judgement.verdict,
         reason=judgement.reason,

@@ -55,6 +55,21 @@ def opened_models(site: Site, line: LineModel, crew: Crew) -> Iterator[dict[str,
         yield found
 
 
+@contextmanager
+def opened_backbone(site: Site) -> Iterator[ModelSession | None]:
+    """What tells how unlike good film defects look; None where `vision.backbone` is empty.
+
+    Raises:
+        BundleError, ProviderError: as of `opened_models`.
+    """
+    if not site.vision.backbone:
+        yield None
+        return
+    with ModelSession(open_bundle(Path(site.vision.backbone), task="backbone"), site.vision.provider) as session:
+        verify_golden(session)
+        yield session
+
+
 def require_models(site: Site, line: LineModel) -> None:
     """Refuse what the vision role would not start with.
 

@@ -24,11 +24,13 @@ from line.frames import CornerHeader, StripHeader
 from line.model import Camera, LineModel
 from line.service import Service, open_service
 from vision.camera_check import CameraCheck
-from vision.film_models import FilmModel, opened_models
+from vision.film_memory import FilmMemory
+from vision.film_models import FilmModel, opened_backbone, opened_models
 from vision.film_sources import film_sources
 from vision.parallel import ALONE, Crew
 from vision.pattern_feed import PatternFeed
 from vision.rate_memory import film_tail
+from vision.session import ModelSession
 from vision.sources import FrameSource, SpoolSource, Taken
 from vision.stacks import StackInspector
 from vision.strips import StripInspector, StripResult
@@ -52,6 +54,7 @@ async def serve(site: Site) -> None:
     async with open_service("vision", site) as service:
         with Crew(site.vision.threads) as crew, ExitStack() as stack:
             models = await asyncio.to_thread(stack.enter_context, opened_models(site, service.line, crew))
+            backbone = await asyncio.to_thread(stack.enter_context, opened_backbone(site))
             curves = {camera: model.bundle.standing_detection for camera, model in models.items()}
             feed = PatternFeed(service.line, curves, site.state_dir)
             await service.emit(*await asyncio.to_thread(lambda: feed.resume(film_tail(service.journal.path))))
@@ -59,7 +62,9 @@ async def serve(site: Site) -> None:
                 for camera in film_cameras(service.line):
                     if camera.id not in sources.foreign:
                         source = sources.frames.get(camera.id)
-                        film = inspect_film(service, camera, models[camera.id], source, crew=crew, feed=feed)
+                        film = inspect_film(
+                            service, camera, models[camera.id], source, crew=crew, feed=feed, backbone=backbone
+                        )
                         group.create_task(film, name=f"film {camera.id}")
                 for loop in sources.loops(service, feed):
                     group.create_task(loop)
@@ -80,6 +85,7 @@ async def inspect_film(
     *,
     crew: Crew = ALONE,
     feed: PatternFeed | None = None,
+    backbone: ModelSession | None = None,
 ) -> None:
     """The loop of one film camera, from its spool if it has no other source; returns when the source has ended."""
     site = service.site
@@ -94,6 +100,7 @@ async def inspect_film(
         most_candidates=site.vision.candidates_per_strip,
         crew=crew,
         check=CameraCheck(camera, site.state_dir, policy=site.vision.calibration),
+        film=FilmMemory(backbone, camera) if backbone else None,
     )
     feed = feed or PatternFeed(service.line)
     latency = Latencies(service, "film")

@@ -27,6 +27,7 @@ from vision.camera_check import CameraCheck
 from vision.candidates import CLEAN, Classified, Classifier
 from vision.depth import hole_contrast
 from vision.film_events import Scale, State, defect_event, finding_of, sighting, strip_event
+from vision.film_memory import FilmMemory
 from vision.finders import Cascade, Finder
 from vision.gates import Gates, learnt_look, limits_for
 from vision.measure import Optics, measured
@@ -87,6 +88,7 @@ class StripInspector:
         learning_strips: int = LEARNING_STRIPS,
         crew: Crew = ALONE,
         check: CameraCheck | None = None,
+        film: FilmMemory | None = None,
     ) -> None:
         """Inspect what a camera takes.
 
@@ -101,6 +103,7 @@ class StripInspector:
             learning_strips: to learn good film from.
             crew: shares the work on a strip; the results are the same without.
             check: of the camera; None takes the figures of the line model for true.
+            film: tells how unlike good film defects look; None leaves that open.
 
         Raises:
             BundleError: the classifier needs a channel that the camera does not have, or the pixel that it was trained
@@ -118,6 +121,7 @@ class StripInspector:
         self._learning_strips = learning_strips
         self._crew = crew
         self._check = check
+        self._film = film
         self._figures = in_force(None, at_ns=0, simulated=True, nominal_um=camera.pixel_um)
         self._judge = Judge(line, self._web)
         self._hole = hole_contrast({row.code: row for row in line.defects})
@@ -212,8 +216,9 @@ class StripInspector:
         said = self._checked(strip, gates)
         over = found.crowded or found.found_count > self._most_candidates
         pictures = self._pictures(strip, found, gates, classes)
+        unlike = self._anomaly_scores(strip, found, gates, classes)
         defects = tuple(
-            self._seen(strip, found, gates, spot, said, pictures if number < MOST_PICTURES else None)
+            self._seen(strip, found, gates, spot, said, pictures if number < MOST_PICTURES else None, unlike.get(spot))
             for number, (spot, said) in enumerate(zip(found.spots, classes, strict=True))
             if said.kind != CLEAN
         )
@@ -261,6 +266,18 @@ class StripInspector:
         new = [spot for spot, said in strongest if said.kind != CLEAN and spot.row_start > 0]
         return dict(zip(new, self._crew.each(partial(self._png, strip.planes, found, gates), new), strict=True))
 
+    def _anomaly_scores(
+        self, strip: _Strip, found: Screened, gates: Gates, classes: Sequence[Classified]
+    ) -> dict[Spot, float | None]:
+        """Of the strongest defects; the film beside them is learnt from while it is not known well enough."""
+        if self._film is None:
+            return {}
+        strongest = list(zip(found.spots, classes, strict=True))[:MOST_PICTURES]
+        spots = [spot for spot, said in strongest if said.kind != CLEAN]
+        scores = self._film.scores(strip.planes, found, gates, spots)
+        self._film.learn(strip.planes, found, gates)
+        return dict(zip(spots, scores, strict=True))
+
     def _seen(
         self,
         strip: _Strip,
@@ -269,11 +286,13 @@ class StripInspector:
         spot: Spot,
         said: Classified,
         pictures: Mapping[Spot, bytes] | None,
+        anomaly_score: float | None,
     ) -> FilmDefect:
         """The defect that a spot shows: a new one, or a known one that goes on.
 
         Args:
             pictures: that are drawn already; None when there is to be none.
+            anomaly_score: of the spot, where it was judged.
         """
         header = strip.header
         sized = measured(
@@ -295,6 +314,8 @@ class StripInspector:
             self._tracks.append(track)
         else:
             joined(track, sight, self._measures)
+        known = [score for score in (track.anomaly_score, anomaly_score) if score is not None]
+        track.anomaly_score = max(known, default=None)
         wanted = track.revision == 1 or track.revision % PICTURE_EVERY == 0
         if self._evidence and wanted and pictures is not None:
             png = pictures.get(spot) or self._png(strip.planes, found, gates, spot)

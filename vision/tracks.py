@@ -70,6 +70,8 @@ class Track:
     """Sightings in the present strip."""
     leaving: list[Sighting] = field(default_factory=list)
     """Sightings that reached the end of the latest strip that shows the defect."""
+    anomaly_score: float | None = None
+    """The highest of all sightings."""
     beyond_hole: bool = False
     """Film that was not inspected lies behind `leaving`."""
     scores: dict[str, float] = field(default_factory=dict)

@@ -253,6 +253,13 @@ def test_every_spot_on_sound_film_is_labelled_clean() -> None:
     assert set(found.kinds) == {CLEAN}
 
 
+def test_of_many_patches_as_many_as_wanted_are_taken_from_all_over_the_roll() -> None:
+    every = labelled_patches(roll_of(6, tries=0), strips=16)
+    few = labelled_patches(roll_of(6, tries=0), strips=16, most=2)
+    assert (len(few.kinds), len(few.sizes_um)) == (2, 2)
+    assert np.array_equal(few.images, every.images[[0, -1]])
+
+
 def test_pinholes_that_are_easily_seen_are_found_and_labelled_as_such() -> None:
     rows = (LINE.defect("PIN"),)
     roll = drawn_roll(
