@@ -51,7 +51,9 @@ DEFINITIONS = {
     "holds the load average before",
     "*_train_cpu_s": "processor time of the longest, over all threads",
     "*_inspect_ms": "processor time to judge a picture, map at full resolution included",
-    "one_class": "what `lamella train film --good` trains and `lamella inspect film` runs: sound pictures only",
+    "*_false_rejects": "share of the sound pictures rejected at the model's own limits, by score or region",
+    "*_own_recall": "share of the defective pictures rejected at the same limits",
+    "one_class": "what `lamella train film --good --groups` trains and `lamella inspect film` runs; sound pictures",
     "supervised": "what `lamella train film --labelled` trains from masks and `lamella inspect film` runs; left out "
     "where torch is not installed",
     "patchcore, padim": "the peers, sound pictures only, on the same backbone, pictures as squares of 256 px",
@@ -80,13 +82,14 @@ class Method:
 
 def _lamella(known: Sequence[Picture], scratch: Path) -> Learnt:
     good = [picture.grey for picture in known if not picture.is_bad]
+    groups = [picture.group for picture in known if not picture.is_bad]
     with _timed() as times:
-        bundle = train_one_class(good, scratch / "model", name="film-real", seed=SEED)
+        bundle = train_one_class(good, scratch / "model", name="film-real", seed=SEED, groups=groups)
     inspector = AnomalyInspector(bundle, "cpu")
 
     def judge(image: NDArray[np.uint8]) -> Judgement:
         result = inspector.inspect(image)
-        return Judgement(score=result.score, score_map=result.score_map)
+        return Judgement(score=result.score, score_map=result.score_map, is_rejected=result.is_anomalous)
 
     return Learnt(judge=judge, train_s=times[0], train_cpu_s=times[1])
 
@@ -128,6 +131,13 @@ METHODS = {
     "patchcore": Method(learn=_peer(patchcore), sources=_PEER_SOURCES),
     "padim": Method(learn=_peer(padim), sources=_PEER_SOURCES),
 }
+_COMMON_SOURCES = (
+    "models/registry/efficientnet-lite0-s32/*/digest",
+    "models/onnx_graph.py",
+    "benchmarks/film_real_set.py",
+    "vision/session.py",
+    "line/bundle.py",
+)
 _PEERS = ("patchcore", "padim")
 
 
@@ -141,6 +151,8 @@ class Judged:
     train_cpu_s: float
     inspect_s: float
     """Processor time, all pictures."""
+    rejected: NDArray[np.float64]
+    """1 where the model's own limits reject, 0 where not, NaN where it has none."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -194,6 +206,11 @@ def _figures(pictures: Sequence[Picture], folds: NDArray[np.int64], judged: Sequ
         recall = recall_at_false_rejects(scores[part], bad[part], FALSE_REJECT_FRACTION)
         figures[f"recall_{kind.lower()}"] = round(recall, 3)
         figures[f"image_auroc_{kind.lower()}"] = round(image_auroc(scores[part], bad[part]), 3)
+    rejected = np.concatenate([part.rejected for part in judged])
+    order = np.concatenate([np.flatnonzero(folds == fold) for fold in range(len(judged))])
+    if not np.isnan(rejected).any():
+        figures["false_rejects"] = round(float(rejected[~bad[order]].mean()), 3)
+        figures["own_recall"] = round(float(rejected[bad[order]].mean()), 3)
     figures["train_s"] = round(max(part.train_s for part in judged), 1)
     figures["train_cpu_s"] = round(max(part.train_cpu_s for part in judged), 1)
     figures["inspect_ms"] = round(1000 * sum(part.inspect_s for part in judged) / len(pictures), 2)
@@ -220,7 +237,7 @@ def _judged(name: str, pictures: Sequence[Picture], folds: NDArray[np.int64], fo
     known = [picture for picture, number in zip(pictures, folds, strict=True) if number != fold]
     unseen = [picture for picture, number in zip(pictures, folds, strict=True) if number == fold]
     code = hashlib.sha256()
-    for path in sorted(path for pattern in method.sources for path in ROOT.glob(pattern)):
+    for path in sorted(path for pattern in (*method.sources, *_COMMON_SOURCES) for path in ROOT.glob(pattern)):
         code.update(path.read_bytes())
     key = hashlib.sha256(f"{name} {code.hexdigest()} {digest(known)} {digest(unseen)} {SEED}".encode()).hexdigest()
     path = cache / f"{name}-{fold}-{key[:16]}.npz"
@@ -236,6 +253,7 @@ def _judged(name: str, pictures: Sequence[Picture], folds: NDArray[np.int64], fo
             scores=[answer.score for answer in answers],
             # Half precision: a score map needs no more, and a fold is some 30 megabytes so.
             maps=np.concatenate([answer.score_map.ravel() for answer in answers]).astype(np.float16),
+            rejected=[np.nan if answer.is_rejected is None else float(answer.is_rejected) for answer in answers],
             times=[learnt.train_s, learnt.train_cpu_s, times[1]],
         )
         partial.replace(path)
@@ -253,6 +271,7 @@ def _judged(name: str, pictures: Sequence[Picture], folds: NDArray[np.int64], fo
             train_s=float(train_s),
             train_cpu_s=float(train_cpu_s),
             inspect_s=float(inspect_s),
+            rejected=stored["rejected"],
         )
 
 

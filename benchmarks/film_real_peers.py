@@ -32,6 +32,8 @@ class Judgement:
     score: float
     score_map: Floats
     """At the picture's resolution."""
+    is_rejected: bool | None = None
+    """By the model's own limits, where it has any."""
 
 
 Judge = Callable[[Grey], Judgement]

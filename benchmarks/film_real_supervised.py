@@ -39,7 +39,7 @@ def supervised(known: Sequence[Picture], scratch: Path, seed: int) -> tuple[Judg
 
     def judge(image: NDArray[np.uint8]) -> Judgement:
         result = inspector.inspect(image)
-        return Judgement(score=result.score, score_map=result.score_map)
+        return Judgement(score=result.score, score_map=result.score_map, is_rejected=result.is_anomalous)
 
     return judge, *times
 

@@ -20,7 +20,7 @@ from models.film_patches import PIXEL_UM, event_classes
 from models.onnx_graph import OPSET
 from vision.candidates import CHANNELS, CLEAN, PATCH_PX, UNKNOWN
 
-NAME, VERSION = "film-candidates", 2
+NAME, VERSION = "film-candidates", 3
 LEAST_STATED_FRACTION = 0.01
 """Of clean spots that pass, as stated to whoever sets the gates: on film with clouds and bands these let several times
 more through than they are set for, and so few clean spots were tried that a smaller share is not known."""

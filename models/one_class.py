@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,7 @@ def train_one_class(
     *,
     name: str,
     seed: int,
+    groups: Sequence[str] | None = None,
     progress: Progress = lambda stage, fraction: None,
     version: int = 1,
     um_per_px: float | None = None,
@@ -62,25 +64,22 @@ def train_one_class(
     Args:
         images: grey, of good film only, shape (height, width), in the order in which they were taken.
         out: folder of the new bundle.
+        groups: which part, roll or batch each image shows; images of one group are held out together. Left out, runs of
+            consecutive images are.
         progress: told the stage in words and the share done of the whole.
         um_per_px: their pitch, if it is known; other pitches are then refused when inspecting.
         backbone: the shipped one unless given.
 
     Raises:
-        ConfigError: fewer than 20 images, or ``out`` holds something else.
+        ConfigError: fewer than 20 images, groups that are not one for each image or all the same, or ``out`` holds
+            something else.
         FrameError: an image is not grey, not 8 bit or smaller than 48 px.
     """
     settings = settings or OneClassSettings()
     backbone = backbone or open_bundle(released(BACKBONE), task="backbone")
     require_place(out)
     good = list(images)
-    if len(good) < SMALLEST_COUNT:
-        raise ConfigError(
-            f"need at least {SMALLEST_COUNT} good images, have {len(good)}; add {SMALLEST_COUNT - len(good)}"
-        )
-    for image in good:
-        require_grey(image, SMALLEST_PX)
-    held = _held_out(len(good))
+    held = _held_out(good, groups, seed)
     kept = [image for image, is_held in zip(good, held, strict=True) if not is_held]
     checked = [image for image, is_held in zip(good, held, strict=True) if is_held]
     pieces = _pieces(kept, settings.pieces)
@@ -89,7 +88,6 @@ def train_one_class(
     memories, whole = trainer.usual(pieces, rng, lambda share: progress("features of good film", 0.3 * share))
     head = trainer.head(pieces, rng, lambda share: progress("artificial defects", 0.3 + 0.55 * share))
     progress("thresholds", 0.86)
-    court = unheard_court(settings)
     metadata = {
         "names": "{0: 'anomaly'}",
         "task": "film-one-class",
@@ -97,27 +95,9 @@ def train_one_class(
         "lamella.um_per_px": "" if um_per_px is None else f"{um_per_px:g}",
     }
     model = one_class_model(backbone, memories, whole, head, head_view_px=settings.view_px, metadata=metadata)
-    sound = trainer.heard(checked, model.SerializeToString(), court)
-    judges = standardised(court.judges, sound)
-    scores = [combined_score(each, judges) for each in sound]
-    peaks = [_peak(image, each, judges, settings.view_px) for image, each in zip(checked, sound, strict=True)]
-    spoilt = trainer.heard(trainer.spoilt(checked), model.SerializeToString(), court)
-    thresholds = {
-        IMAGE_THRESHOLD: _threshold(scores, settings, "image scores"),
-        REGION_THRESHOLD: _threshold(peaks, settings, "highest cells"),
-    }
-    metrics = {
-        "held_out_images": float(len(checked)),
-        "artificial_image_auroc": round(
-            image_auroc(
-                [*scores, *(combined_score(each, judges) for each in spoilt)],
-                [False] * len(sound) + [True] * len(spoilt),
-            ),
-            4,
-        ),
-        "memory_patches": float(sum(len(memory.patches) for memory in memories.values())),
-    }
-    views = view_rows(settings, um_per_px)
+    found = _checked(trainer, checked, model.SerializeToString(), settings)
+    views, strides_px = view_rows(settings, um_per_px), unheard_court(settings).strides_px
+    how = "runs of consecutive ones" if groups is None else f"whole groups of {len(set(groups))}"
     draft = BundleDraft(
         name=name,
         version=version,
@@ -126,36 +106,83 @@ def train_one_class(
         more_inputs=views[1:],
         outputs=tuple(
             OutputSpec(
-                tensor=name,
-                meaning=_MEANINGS.get(name, "distance to the nearest patch of good film"),
+                tensor=tensor,
+                meaning=_MEANINGS.get(tensor, "distance to the nearest patch of good film"),
                 layout="N1HW",
                 stride_px=stride,
             )
-            for name, stride in court.strides_px.items()
+            for tensor, stride in strides_px.items()
         ),
-        judges=judges,
+        judges=found.judges,
         licence=backbone.manifest.licence,
-        provenance=f"Trained on {len(kept)} images of good film as given, {len(checked)} held out; "
+        provenance=f"Trained on {len(kept)} images of good film as given, {len(checked)} held out, {how}; "
         f"backbone {backbone.ref}: {backbone.manifest.provenance}",
         opset=OPSET,
         golden_tolerance=0.05,
-        thresholds=thresholds,
+        thresholds=found.thresholds,
         classes=("anomaly",),
         feature_extractor=backbone.ref,
         training_data_digest=_data_digest(good),
         training_image_count=len(good),
         seed=seed,
-        metrics=metrics,
+        metrics={
+            "held_out_images": float(len(checked)),
+            "artificial_image_auroc": found.artificial_image_auroc,
+            "memory_patches": float(sum(len(memory.patches) for memory in memories.values())),
+        },
     )
+    court = unheard_court(settings)
     bundle = write_bundle(out, draft, model, card=one_class_card(draft), golden_inputs=_golden(checked, court))
     progress("done", 1.0)
     log.info("one-class model %s: %d images, digest %s", bundle.ref, len(good), bundle.digest)
     return bundle
 
 
-def _held_out(count: int) -> list[bool]:
-    """A fifth of the images, in up to four runs of consecutive ones."""
-    return [(index * 20 // count) % 5 == 2 for index in range(count)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """What the held-out images say of a new model."""
+
+    judges: tuple[Judge, ...]
+    thresholds: dict[str, Threshold]
+    artificial_image_auroc: float
+
+
+def _checked(trainer: Trainer, images: Sequence[Grey], model: bytes, settings: OneClassSettings) -> _Checked:
+    court = unheard_court(settings)
+    sound = trainer.heard(images, model, court)
+    judges = standardised(court.judges, sound)
+    scores = [combined_score(each, judges) for each in sound]
+    peaks = [_peak(image, each, judges, settings.view_px) for image, each in zip(images, sound, strict=True)]
+    spoilt = [combined_score(each, judges) for each in trainer.heard(trainer.spoilt(images), model, court)]
+    auroc = image_auroc([*scores, *spoilt], [False] * len(scores) + [True] * len(spoilt))
+    return _Checked(
+        judges=judges,
+        thresholds=limits_of(scores, peaks, settings.false_alarm_fraction),
+        artificial_image_auroc=round(auroc, 4),
+    )
+
+
+def _held_out(images: Sequence[Grey], groups: Sequence[str] | None, seed: int) -> list[bool]:
+    """A fifth of the images: whole groups at random, or up to four runs of consecutive ones."""
+    count = len(images)
+    if count < SMALLEST_COUNT:
+        raise ConfigError(f"need at least {SMALLEST_COUNT} good images, have {count}; add {SMALLEST_COUNT - count}")
+    for image in images:
+        require_grey(image, SMALLEST_PX)
+    if groups is None:
+        return [(index * 20 // count) % 5 == 2 for index in range(count)]
+    names = sorted(set(groups))
+    if len(groups) != count or len(names) < 2:
+        raise ConfigError(
+            f"{len(groups)} groups, {len(names)} of them different, for {count} images; name one for each image, at "
+            "least two different ones, or none"
+        )
+    held: set[str] = set()
+    for place in np.random.default_rng((seed, 3)).permutation(len(names))[: len(names) - 1]:
+        if sum(group in held for group in groups) >= count / 5:
+            break
+        held.add(names[place])
+    return [group in held for group in groups]
 
 
 def _peak(image: Grey, heard: Sequence[Heard], judges: Sequence[Judge], view_px: int) -> float:
@@ -169,16 +196,28 @@ def _pieces(images: Sequence[Grey], count: int) -> list[Grey]:
     return [pieces[index] for index in picked]
 
 
-def _threshold(scores: Sequence[float], settings: OneClassSettings, what: str) -> Threshold:
-    """What half of the allowed share of good images passes (a conformal quantile of the held-out ones)."""
-    ranked = sorted(scores)
+def limits_of(scores: Sequence[float], peaks: Sequence[float], false_alarm_fraction: float) -> dict[str, Threshold]:
+    """Limits that the stated share of good images stays below, both at once.
+
+    Of each held-out image the larger of score and highest cell counts, each in its own spread, and of these a conformal
+    quantile.
+
+    Args:
+        scores: of images, shape (images,).
+        peaks: highest cells of their maps, of the same shape.
+        false_alarm_fraction: of good images, allowed above one limit or the other.
+    """
+    values = np.array([scores, peaks])
+    mean, deviation = values.mean(axis=1), np.maximum(values.std(axis=1), 1e-6)
+    ranked = np.sort(((values - mean[:, None]) / deviation[:, None]).max(axis=0))
     count = len(ranked)
-    rank = min(count, int(np.ceil((count + 1) * (1 - settings.false_alarm_fraction / 2))))
-    return Threshold(
-        value=ranked[rank - 1],
-        false_alarm_fraction=(count + 1 - rank) / (count + 1),
-        how=f"rank {rank} of the {what} of {count} good images held out of training",
-    )
+    rank = min(count, int(np.ceil((count + 1) * (1 - false_alarm_fraction))))
+    limits = mean + ranked[rank - 1] * deviation
+    how = f"rank {rank} of {count} good images held out of training, by score or highest cell, whichever is farther out"
+    return {
+        name: Threshold(value=float(limit), false_alarm_fraction=(count + 1 - rank) / (count + 1), how=how)
+        for name, limit in zip((IMAGE_THRESHOLD, REGION_THRESHOLD), limits, strict=True)
+    }
 
 
 def _data_digest(images: Sequence[Grey]) -> str:

@@ -68,7 +68,7 @@ class OneClassSettings:
     """Of all parts of all images so many are used, evenly spread."""
     workers: int = 2
     false_alarm_fraction: float = 0.05
-    """Of good images, allowed above a threshold: half of it above that of the score, half above that of regions."""
+    """Of good images, allowed above the limit of the score or that of regions."""
 
 
 class Samples(NamedTuple):

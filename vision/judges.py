@@ -30,7 +30,7 @@ CELL_PX = 4
 """Pixels per cell of the common map, in the view of the map."""
 LARGEST_ENLARGEMENT = 2.0
 """Of a small picture; more would show a judge nothing but blur."""
-SMALLEST_VIEW_PX = 64
+SMALLEST_VIEW_PX = 32
 """A view with a shorter side is mirrored up to it, so that every filter fits in."""
 
 Answer = Callable[[Mapping[str, Grey]], Mapping[str, Floats]]

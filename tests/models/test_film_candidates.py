@@ -11,7 +11,7 @@ import models
 from line.bundle import Bundle, DetectionCurve, open_bundle
 from line.errors import BundleError, ProviderError
 from line.model import load_line
-from models.candidate_bundle import with_detection, write_candidates
+from models.candidate_bundle import NAME, VERSION, with_detection, write_candidates
 from models.candidate_int8 import quantised
 from models.candidate_network import LAYERS, Weights, layers, network
 from models.candidate_scores import (
@@ -27,7 +27,7 @@ from models.film_patches import event_classes
 from vision.candidates import CHANNELS, CLEAN, PATCH_PX, Classifier
 from vision.session import ModelSession, verify_golden
 
-SHIPPED = Path(models.__file__).parent / "registry" / "film-candidates" / "v2"
+SHIPPED = Path(models.__file__).parent / "registry" / NAME / f"v{VERSION}"
 ACCURACY_FLOOR = 0.93
 """On all spots of rendered rolls nobody trained on, clean ones included."""
 RECALL_FLOOR = 0.65

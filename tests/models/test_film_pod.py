@@ -60,7 +60,7 @@ def made_result(*, found_at_size: int = 95, stopped: int = 90, alarms: int = 4, 
 
 @pytest.fixture(scope="module")
 def figures() -> PodFigures:
-    return figures_of(made_result(), ROWS, "film-candidates@v2 abc")
+    return figures_of(made_result(), ROWS, "film-candidates@v3 abc")
 
 
 def test_the_curve_and_its_bound_are_those_of_the_hits(figures: PodFigures) -> None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from line.bundle import Bundle, open_bundle
 from line.errors import BundleError, ConfigError, FrameError
-from models.one_class import OneClassSettings, train_one_class
+from models.one_class import OneClassSettings, _held_out, limits_of, train_one_class
+from models.one_class_steps import view_rows
 from vision.anomaly import AnomalyInspector
 
 SMALL = OneClassSettings(memory_patches=200, damaged_images=80, patches_per_image=40, workers=1)
@@ -67,6 +68,10 @@ def test_the_manifest_says_what_it_was_trained_on(bundle: Bundle) -> None:
     # Four of 24 images are held out: of so few no smaller share than one in five can be stated.
     assert manifest.metrics["held_out_images"] == 4
     assert manifest.thresholds["image"].false_alarm_fraction == pytest.approx(1 / 5)
+    assert {judge.tensor for judge in manifest.judges} == {output.tensor for output in manifest.outputs}
+    assert {judge.input for judge in manifest.judges} == {spec.tensor for spec in manifest.inputs}
+    assert all(judge.weight > 0 for judge in manifest.judges)
+    assert len({judge.cell_deviation for judge in manifest.judges}) == len(manifest.judges)
     assert manifest.detection == {}
     assert f"`{manifest.training_data_digest}`" in (bundle.path / "card.md").read_text()
 
@@ -86,6 +91,69 @@ def test_the_same_seed_and_images_give_the_same_network(bundle: Bundle, tmp_path
 
 def test_no_thread_is_left_behind_by_training(bundle: Bundle) -> None:
     assert not [thread.name for thread in threading.enumerate() if "ThreadPool" in thread.name]
+
+
+@pytest.mark.parametrize(("count", "share"), [(19, 1 / 20), (39, 2 / 40), (200, 10 / 201), (12, 1 / 13)])
+def test_limits_are_set_so_that_both_together_reject_the_allowed_share(count: int, share: float) -> None:
+    rng = np.random.default_rng(count)
+    scores, peaks = rng.normal(0, 1, count), rng.gumbel(5, 2, count)
+    limits = limits_of(scores.tolist(), peaks.tolist(), 0.05)
+    rejected = (scores > limits["image"].value + 1e-9) | (peaks > limits["region"].value + 1e-9)
+    assert rejected.sum() == round(share * (count + 1)) - 1
+    assert [limit.false_alarm_fraction for limit in limits.values()] == [pytest.approx(share)] * 2
+
+
+def test_new_good_images_are_rejected_as_seldom_as_stated() -> None:
+    rng = np.random.default_rng(1)
+    shares = []
+    for _ in range(200):
+        values = rng.normal(0, 1, (2, 60)), rng.normal(0, 1, (2, 400))
+        limits = limits_of(values[0][0].tolist(), values[0][1].tolist(), 0.05)
+        above = (values[1][0] > limits["image"].value) | (values[1][1] > limits["region"].value)
+        shares.append(above.mean())
+    assert np.mean(shares) < 0.055
+
+
+def test_images_of_one_group_are_held_out_together(tmp_path: Path) -> None:
+    """Groups of unlike grey: limits come from groups that nothing was learnt from."""
+    images = [made_film(seed) for seed in range(24)]
+    groups = [f"part-{index % 6}" for index in range(24)]
+    held = _held_out(images, groups, seed=3)
+    assert {group for group, is_held in zip(groups, held, strict=True) if is_held}.isdisjoint(
+        group for group, is_held in zip(groups, held, strict=True) if not is_held
+    )
+    assert 24 / 5 <= sum(held) < 24 / 2
+    trained = train_one_class(images, tmp_path / "grouped", name="film", seed=3, settings=SMALL, groups=groups)
+    assert trained.manifest.metrics["held_out_images"] == sum(held)
+    assert "whole groups of 6" in trained.manifest.provenance
+
+
+@pytest.mark.parametrize("groups", [["a"] * 24, ["a", "b"]])
+def test_groups_that_cannot_be_held_out_are_refused(tmp_path: Path, groups: list[str]) -> None:
+    images = [made_film(seed) for seed in range(24)]
+    with pytest.raises(ConfigError, match="name one for each image, at least two different ones, or none"):
+        train_one_class(images, tmp_path / "out", name="film", seed=0, settings=SMALL, groups=groups)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_pictures_of_several_parts_finds_a_spot_at_the_border_of_one(tmp_path: Path) -> None:
+    images = [made_film(seed, 160, 900) for seed in range(20)]
+    trained = train_one_class(images, tmp_path / "wide", name="wide", seed=2, settings=SMALL)
+    film = made_film(99, 160, 900)
+    cv2.circle(film, (452, 80), 8, 30, cv2.FILLED)
+    with AnomalyInspector(trained, "cpu") as inspector:
+        good, bad = inspector.inspect(made_film(98, 160, 900)), inspector.inspect(film)
+    assert bad.score > good.score
+    region = bad.regions[0]
+    assert region.x_px - 4 <= 452 <= region.x_px + region.width_px + 4
+    assert region.y_px - 4 <= 80 <= region.y_px + region.height_px + 4
+
+
+def test_the_views_of_the_memories_are_mirrored_and_nothing_is_added_to_the_picture_as_it_is() -> None:
+    first, *memories, picture = view_rows(OneClassSettings())
+    assert not first.mirrored
+    assert all(spec.mirrored for spec in memories)
+    assert (picture.view_px, picture.multiple_px, picture.mirrored) == (None, 1, False)
 
 
 def test_too_few_images_are_refused_with_the_missing_number(tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ def test_a_view_is_mirrored_up_to_a_multiple_at_the_right_and_bottom() -> None:
     assert view.shape == (96, 96)
     np.testing.assert_array_equal(view[:70, :80], image)
     np.testing.assert_array_equal(view[:70, 80:], image[:, -2:-18:-1])
-    assert shown(image[:5, :3], 1.0, 1).shape == (64, 64)
+    assert shown(image[:5, :3], 1.0, 1).shape == (32, 32)
+    assert shown(image[:50, :48], 1.0, 1).shape == (50, 48)
 
 
 def test_a_mirrored_view_is_the_picture_and_its_mirror_image() -> None:
