@@ -111,7 +111,7 @@ def _supervised(known: Sequence[Picture], scratch: Path) -> Learnt:
 
 _ONE_CLASS_SOURCES = (
     "models/one_class*.py",
-    "vision/judges.py",
+    "vision/ensemble.py",
     "models/perceptron.py",
     "models/coreset.py",
     "models/artificial_*.py",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lamella.target_frames import Exposure, TargetFrames
 from line.calibration import Target
-from line.errors import FrameError, NotFoundError, UnusableFrameError
+from line.errors import ConfigError, FrameError, NotFoundError, UnusableFrameError
 from line.frames import StripHeader
 from line.model import Camera
 from vision.calibration import lp_per_mm
@@ -76,12 +76,23 @@ def picture_of_files(files: Sequence[str], camera: Camera) -> TargetPicture:
     """The target from one picture file a channel, `BF=target-bf.png`, taken when the newest of them was written.
 
     Raises:
-        FrameError: a channel is missing, unknown or has another size than the others, or a file is of the future.
+        ConfigError: not `CHANNEL=FILE`, or a channel that the camera does not have or that was named before.
+        FrameError: a channel is missing or has another size than the others, or a file is of the future.
     """
-    given = dict(file.partition("=")[::2] for file in files)
-    if set(given) != set(camera.channels) or len(files) != len(given):
+    given: dict[str, str] = {}
+    for pair in files:
+        channel, _, file = pair.partition("=")
+        if not channel or not file:
+            example = f"{camera.channels[0]}=target.png"
+            raise ConfigError(f"{pair!r} is no CHANNEL=FILE; write for example {example}", key="--image")
+        if channel not in camera.channels:
+            raise ConfigError(f"{pair!r}: {camera.id} has {', '.join(camera.channels)}", key="--image")
+        if channel in given:
+            raise ConfigError(f"{pair!r}: {channel} has {given[channel]} already; one file a channel", key="--image")
+        given[channel] = file
+    if set(given) != set(camera.channels):
         wanted = " ".join(f"--image {channel}=FILE" for channel in camera.channels)
-        raise FrameError(f"pictures given for {', '.join(given) or 'no channel'}; {camera.id} needs {wanted}")
+        raise FrameError(f"pictures given for {', '.join(given)}; {camera.id} needs {wanted}")
     planes = [read_image(Path(given[channel])).grey8()[0] for channel in camera.channels]
     sizes = {plane.shape for plane in planes}
     if len(sizes) > 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import math
 import sys
 import time
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamella.exit_codes import GATE_NOT_MET, OK
+from lamella.number_arguments import above_zero
 from line.config import Site
 from line.errors import ConfigError, FrameError, NotFoundError
 
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
     from vision.calibration import Limits
 
 _HOUR_NS = 3_600_000_000_000
-
-
-def _above_zero(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,17 +43,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="with --follow: remove the frames, so that the spool does not fill")  # fmt: skip
     parser.add_argument("--person", default=None, help="who calibrates (default: the user's name)")
     parser.add_argument(
-        "--shift-hours", type=_above_zero, default=8.0, help="until the reference tile is due (default: 8)"
+        "--shift-hours", type=above_zero, default=8.0, help="until the reference tile is due (default: 8)"
     )
     parser.add_argument(
-        "--valid-days", type=_above_zero, default=90.0, help="until the target is due again (default: 90)"
+        "--valid-days", type=above_zero, default=90.0, help="until the target is due again (default: 90)"
     )
-    parser.add_argument("--pitch-um", type=_above_zero, default=2_000.0, help="of the target's marks (default: 2000)")
-    parser.add_argument("--mark-um", type=_above_zero, default=600.0, help="diameter of a mark (default: 600)")
+    parser.add_argument("--pitch-um", type=above_zero, default=2_000.0, help="of the target's marks (default: 2000)")
+    parser.add_argument("--mark-um", type=above_zero, default=600.0, help="diameter of a mark (default: 600)")
     parser.add_argument(
-        "--square-um", type=_above_zero, default=4_000.0, help="side of a slanted square (default: 4000)"
+        "--square-um", type=above_zero, default=4_000.0, help="side of a slanted square (default: 4000)"
     )
-    parser.add_argument("--least-mtf50", type=_above_zero, default=0.18, metavar="CPP",
+    parser.add_argument("--least-mtf50", type=above_zero, default=0.18, metavar="CPP",
                         help="focus that must be reached, cycles a pixel (default: 0.18)")  # fmt: skip
     parser.add_argument("--white", action="append", default=[], metavar="CHANNEL=GREY",
                         help="what the target's white shall read, 10 %% around it pass: BF=180")  # fmt: skip
@@ -80,9 +73,11 @@ def work(options: argparse.Namespace, site: Site) -> int:
     cameras = line.film_cameras()
     if options.camera is None and not cameras:
         raise NotFoundError(f"line {line.name} has no fitted film camera: give --camera")
-    camera = line.camera(options.camera) if options.camera else cameras[0]
-    if camera.kind != "film":
-        raise NotFoundError(f"camera {camera.id} is no film camera; known: {', '.join(row.id for row in cameras)}")
+    known = {row.id: row for row in line.cameras if row.kind == "film"}
+    if options.camera and options.camera not in known:
+        raise NotFoundError(f"{options.camera!r} is no film camera of {line.name}; it has {', '.join(known)}")
+    camera = known[options.camera] if options.camera else cameras[0]
+    limits = _limits(options, camera)
     target = Target(pitch_um=options.pitch_um, mark_um=options.mark_um, square_um=options.square_um)
     if options.draw_target:
         from lamella.target_svg import target_svg
@@ -106,7 +101,6 @@ def work(options: argparse.Namespace, site: Site) -> int:
                     print(text, flush=True)
                 return OK
             picture = picture_of_frames(frames)
-    limits = _limits(options, camera)
     _require_newer(site, camera, picture)
     if options.reference_tile:
         calibration = _renewed(options, site, camera, picture, limits)

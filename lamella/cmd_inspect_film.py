@@ -36,4 +36,11 @@ def work(options: argparse.Namespace, site: Site) -> int:
               f"{summary.truth_defective_count} of them defective")  # fmt: skip
     if summary.pixel_average_precision is not None:
         print(f"pixel average precision {summary.pixel_average_precision:.3f}")
+    good_count = summary.truth_count - summary.truth_defective_count
+    for what, share, kind in (
+        ("false rejects", summary.false_reject_fraction, f"{good_count} good pictures"),
+        ("recall", summary.recall_fraction, f"{summary.truth_defective_count} pictures with defects"),
+    ):
+        if share is not None:
+            print(f"{what} {100 * share:.1f} % of {kind}, at the model's own limits")
     return OK if summary.inspected_count else FAILURE

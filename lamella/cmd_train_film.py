@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from lamella.number_arguments import above_zero, whole_number
 from lamella.training_progress import TrainingProgress
 from line.bundle import Bundle
 from line.config import Site
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from models.labelled import LabelledSet
+    from models.labelled import Grouping, LabelledSet
 
     Grey: TypeAlias = NDArray[np.uint8]
 
@@ -37,13 +40,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="table with a column `file` or `stem` and one that says which part or roll a picture "
                         "shows; a part is never learnt from and scored on")  # fmt: skip
     parser.add_argument("--group-pattern", metavar="REGEX", help="the same from file names, as '^(roll[0-9]+)_'")
-    parser.add_argument("--pixel-um", type=float, metavar="UM", help="pitch of the pictures; others are refused later")
+    parser.add_argument(
+        "--pixel-um", type=above_zero, metavar="UM", help="pitch of the pictures; others are refused later"
+    )
     parser.add_argument("--channels", metavar="NAMES",
                         help="of the camera, as BF,DF: of rendered film those that the model is to see (default: all), "
                         "of labelled pictures those that they show, as full coverage needs")  # fmt: skip
-    parser.add_argument("--steps", type=int, help="supervised: steps to learn at most (default: 2000)")
-    parser.add_argument("--threads", type=int, default=2, help="supervised: processor threads (default: 2)")
-    parser.add_argument("--seed", type=int, default=1, help="for a repeatable result (default: 1)")
+    parser.add_argument("--steps", type=whole_number(1), help="supervised: steps to learn at most (default: 2000)")
+    parser.add_argument("--threads", type=whole_number(1, 1024), default=2,
+                        help="supervised: processor threads (default: 2)")  # fmt: skip
+    parser.add_argument("--seed", type=whole_number(0), default=1, help="for a repeatable result (default: 1)")
 
 
 def work(options: argparse.Namespace, site: Site) -> int:
@@ -77,9 +83,9 @@ def _trained(options: argparse.Namespace, progress: TrainingProgress) -> tuple[B
 
     if options.channels:
         raise ConfigError("is for --renderer and for --method supervised; leave it out", key="--channels")
-    images = _good_pictures(options)
+    images, groups = _good_pictures(options)
     bundle = train_one_class(
-        images, options.out, name=name, seed=options.seed, um_per_px=options.pixel_um, progress=progress
+        images, options.out, name=name, seed=options.seed, groups=groups, um_per_px=options.pixel_um, progress=progress
     )
     return bundle, f"{len(images)} pictures"
 
@@ -91,10 +97,8 @@ def _rendered(options: argparse.Namespace, name: str, progress: TrainingProgress
     channels = _channels(options) or CHANNELS
     if not set(channels) <= set(CHANNELS):
         raise ConfigError(f"{options.channels!r}: rendered film has {', '.join(CHANNELS)}", key="--channels")
-    if channels == CHANNELS:
-        return train_candidates(options.out, seed=options.seed, progress=progress), "rendered film"
     bundle = train_candidates(options.out, seed=options.seed, channels=channels, name=name, progress=progress)
-    return bundle, f"rendered film in {', '.join(channels)}"
+    return bundle, "rendered film" if channels == CHANNELS else f"rendered film in {', '.join(channels)}"
 
 
 def _channels(options: argparse.Namespace) -> tuple[str, ...]:
@@ -127,9 +131,15 @@ def _supervised(options: argparse.Namespace, name: str, progress: TrainingProgre
     from models.supervised_settings import LearningSettings
 
     require_torch()
-    labelled = _labelled(options)
+    grouping = _grouping(options)
+    labelled = _labelled(options, grouping)
     if options.good:
-        labelled = with_images(labelled, sound_images(_pictures(options.good)))
+        pictures = _pictures(options.good)
+        sound = sound_images(pictures)
+        if grouping:
+            groups = _groups([path for path, _ in pictures], grouping, options)
+            sound = tuple(replace(image, group=group) for image, group in zip(sound, groups, strict=True))
+        labelled = with_images(labelled, sound)
     settings = LearningSettings(threads=options.threads)
     if options.steps:
         settings = LearningSettings(threads=options.threads, steps=options.steps)
@@ -140,22 +150,42 @@ def _supervised(options: argparse.Namespace, name: str, progress: TrainingProgre
     return bundle, f"{len(labelled.images)} pictures with {labelled.how}"
 
 
-def _labelled(options: argparse.Namespace) -> LabelledSet:
-    from models.labelled import read_labelled
-    from models.labelled_formats import labels_in
+def _grouping(options: argparse.Namespace) -> Grouping | None:
+    """Which picture shows which part; None where nothing was said."""
     from models.labelled_groups import grouped_by_pattern, grouped_by_table
 
     if options.groups and options.group_pattern:
         raise ConfigError("give one of --groups and --group-pattern", key="--groups")
-    grouping = None
     if options.groups:
         table, colon, column = options.groups.rpartition(":")
         if not colon:
             raise ConfigError(f"{options.groups!r} is no CSV:COLUMN; write for example index.csv:roll", key="--groups")
-        grouping = grouped_by_table(Path(table), column)
-    elif options.group_pattern:
-        grouping = grouped_by_pattern(options.group_pattern)
-    else:
+        return grouped_by_table(Path(table), column)
+    return grouped_by_pattern(options.group_pattern) if options.group_pattern else None
+
+
+def _groups(paths: Sequence[Path], grouping: Grouping, options: argparse.Namespace) -> list[str]:
+    """One a picture.
+
+    Raises:
+        ConfigError: the rule does not know a picture.
+    """
+    found = [grouping(path) for path in paths]
+    missed = [path for path, group in zip(paths, found, strict=True) if not group]
+    if missed:
+        raise ConfigError(
+            f"{options.groups or options.group_pattern!r} names no group for {len(missed)} of {len(paths)} pictures, "
+            f"the first {missed[0]}; {'complete the table' if options.groups else 'mend the pattern'}",
+            key="--groups" if options.groups else "--group-pattern",
+        )
+    return [group for group in found if group]
+
+
+def _labelled(options: argparse.Namespace, grouping: Grouping | None) -> LabelledSet:
+    from models.labelled import read_labelled
+    from models.labelled_formats import labels_in
+
+    if grouping is None:
         print("no --groups or --group-pattern: pictures of one part may stand on both sides of the split, and the "
               "figures of the card flatter", file=sys.stderr)  # fmt: skip
     labelled = read_labelled(options.labelled, labels_in(options.labelled), grouping=grouping)
@@ -167,13 +197,19 @@ def _labelled(options: argparse.Namespace) -> LabelledSet:
     return labelled
 
 
-def _good_pictures(options: argparse.Namespace) -> list[Grey]:
-    images = [grey for _, grey in _pictures(options.good)] if options.good else []
+def _good_pictures(options: argparse.Namespace) -> tuple[list[Grey], list[str] | None]:
+    """Pictures, and which part each shows; None where nothing was said."""
+    grouping = _grouping(options)
+    pictures = _pictures(options.good) if options.good else []
+    images = [grey for _, grey in pictures]
+    groups = _groups([path for path, _ in pictures], grouping, options) if grouping else []
     if options.labelled:
-        images += [image.grey for image in _labelled(options).images if image.is_sound]
+        sound = [image for image in _labelled(options, grouping).images if image.is_sound]
+        images += [image.grey for image in sound]
+        groups += [image.group for image in sound]
     if not images:
         raise NotFoundError(f"{(options.good or [options.labelled])[0]}: no sound pictures that can be read")
-    return images
+    return images, groups if grouping else None
 
 
 def _pictures(folders: list[Path]) -> list[tuple[Path, Grey]]:

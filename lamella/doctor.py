@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,14 +17,15 @@ from urllib.parse import urlparse
 import msgspec
 
 from lamella.bundles import bundle_folder
+from line.bundle import Bundle
 from line.calibration import calibration_file
 from line.config import Site
-from line.errors import LamellaError
-from line.film_models import with_folders
+from line.errors import ConfigError, LamellaError
+from line.film_models import COVERAGE_KEY, TRAIN_FULL, with_folders
 from line.film_sources import require_cameras, source_of, source_settings
 from line.model import Camera, load_line
 from vision.calibration_watch import CalibrationWatch
-from vision.film_models import opened_models
+from vision.film_models import opened_backbone, opened_models
 from vision.film_sources import require_sources, unreachable
 from vision.parallel import ALONE
 
@@ -74,17 +75,24 @@ def _line(site: Site) -> Finding:
 
 
 def _model(site: Site) -> Finding:
-    """Opens it as the line will, so the providers named are those it really gets."""
+    """Opens models and backbone as the line will, so the providers named are those they really get."""
     try:
         vision = with_folders(site.vision, lambda name: str(bundle_folder(name, site.state_dir)))
-        with opened_models(msgspec.structs.replace(site, vision=vision), load_line(site.line.model), ALONE) as models:
-            found = dict.fromkeys(
-                f"{model.bundle.ref} {model.bundle.digest[:12]} on {', '.join(model.providers)} ({model.device})"
-                for model in models.values()
-            )
+        found = msgspec.structs.replace(site, vision=vision)
+        with opened_models(found, load_line(site.line.model), ALONE) as models, opened_backbone(found) as backbone:
+            seen = dict.fromkeys(_opened(model.bundle, model.providers, model.device) for model in models.values())
+            if backbone:
+                of = backbone.provenance
+                seen[_opened(backbone.bundle, of.providers, of.hardware)] = None
     except LamellaError as error:
-        return Finding(name="film model", state="failed", detail=str(error), next_step="lamella model list")
-    return Finding(name="film model", state="ok", detail=", ".join(found) or "none needed")
+        untrained = isinstance(error, ConfigError) and error.key == COVERAGE_KEY
+        return Finding(name="film model", state="failed", detail=str(error),
+                       next_step=TRAIN_FULL if untrained else "lamella model list")  # fmt: skip
+    return Finding(name="film model", state="ok", detail=", ".join(seen) or "none needed")
+
+
+def _opened(bundle: Bundle, providers: Sequence[str], device: str) -> str:
+    return f"{bundle.ref} {bundle.digest[:12]} on {', '.join(providers)} ({device})"
 
 
 def _state_dir(site: Site) -> Finding:
@@ -159,7 +167,8 @@ def _calibration(site: Site, camera: Camera) -> Finding:
     watch, now_ns = CalibrationWatch(camera, site.state_dir, site.vision.calibration), time.time_ns()
     found = watch.in_force(now_ns, simulated=simulated)
     calibration = watch.calibration
-    detail = f"{found.reason} ({file})" if calibration and not simulated else found.reason
+    reason = found.reason.partition(": film is uninspected")[0] if recorded else found.reason
+    detail = f"{reason} ({file})" if calibration and not simulated else reason
     if found.standing == "ok":
         return Finding(name=name, state="ok", detail=detail)
     again = f"lamella calibrate film --camera {camera.id}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
@@ -21,6 +22,19 @@ from vision.images import ImageInfo, read_image
 from vision.png import png_of
 from vision.segmentation import SegmentationInspector, SegmentationResult
 from vision.session import Provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruthFigures:
+    """What comparing results with truth gives; None where there are no pictures of a kind that it takes."""
+
+    count: int
+    """Of inspected pictures with truth."""
+    defective_count: int
+    image_auroc: float | None
+    pixel_average_precision: float | None
+    false_reject_fraction: float | None
+    recall_fraction: float | None
 
 
 class Truth:
@@ -61,15 +75,25 @@ class Truth:
         found = grey > 127
         return found if found.any() else None
 
-    def figures(self) -> tuple[float | None, float | None, int, int]:
-        """Image AUROC, pixel average precision, pictures, defective ones; None where truth has one kind only."""
-        defective = [truth is not None for truth in self._truths]
-        count, defective_count = len(defective), sum(defective)
-        if defective_count in {0, count}:
-            return None, None, count, defective_count
-        auroc = image_auroc([result.score for result in self._results], defective)
-        precision = pixel_average_precision(_ScoreMaps(self._results), self._truths)
-        return auroc, precision, count, defective_count
+    def figures(self) -> TruthFigures:
+        """What it comes to."""
+        defective = np.array([truth is not None for truth in self._truths], np.bool_)
+        rejected = np.array([result.is_anomalous for result in self._results], np.bool_)
+        both = bool(defective.any()) and not defective.all()
+        return TruthFigures(
+            count=len(defective),
+            defective_count=int(defective.sum()),
+            image_auroc=image_auroc([result.score for result in self._results], defective) if both else None,
+            pixel_average_precision=(
+                pixel_average_precision(_ScoreMaps(self._results), self._truths) if both else None
+            ),
+            false_reject_fraction=_share(rejected[~defective]),
+            recall_fraction=_share(rejected[defective]),
+        )
+
+
+def _share(rejected: NDArray[np.bool_]) -> float | None:
+    return float(rejected.mean()) if rejected.size else None
 
 
 class _ScoreMaps(Sequence[NDArray[np.float32]]):
@@ -123,7 +147,7 @@ def inspect_all(
             verdicts.append(row.verdict)
             results.add(row)
             count.step()
-        auroc, precision, truth_count, defective_count = truth.figures()
+        figures = truth.figures()
         summary = FilmSummary(
             files_count=len(paths),
             inspected_count=len(paths) - verdicts.count("uninspected"),
@@ -133,10 +157,12 @@ def inspect_all(
             model=str(bundle.ref),
             model_digest=bundle.digest,
             seconds=round(time.monotonic() - started, 3),
-            image_auroc=auroc,
-            pixel_average_precision=precision,
-            truth_count=truth_count,
-            truth_defective_count=defective_count,
+            image_auroc=figures.image_auroc,
+            pixel_average_precision=figures.pixel_average_precision,
+            false_reject_fraction=figures.false_reject_fraction,
+            recall_fraction=figures.recall_fraction,
+            truth_count=figures.count,
+            truth_defective_count=figures.defective_count,
         )
         results.summary(summary)
     return summary
@@ -158,6 +184,8 @@ def _judged(path: Path, info: ImageInfo, result: AnomalyResult, bundle: Bundle, 
         verdict="reject" if result.is_anomalous else "pass",
         score=result.score,
         threshold=result.threshold,
+        region_threshold=result.region_threshold,
+        reason=result.reason,
         regions=tuple(
             Region(
                 x_px=region.x_px,

@@ -28,7 +28,7 @@ from lamella.roles import Role, require_broker_port
 from lamella.starting import Board
 from line import events
 from line.bus import Bus, connect
-from line.config import LineSettings, Site, written
+from line.config import LineSettings, Site, VisionSettings, written
 from line.errors import ConfigError, ConflictError, MessageError
 from line.events import ServiceState
 from line.film_models import film_models, with_folders
@@ -81,7 +81,7 @@ async def _run(site: Site, roles: Sequence[Role], board: Board) -> None:
     settled = _settled(site)
     if settled.vision.sources:
         _require_sources(settled)
-    if "vision" in roles:
+    if "vision" in roles and not _usual_models(site):
         _require_models(settled)
     settings = site.state_dir / "run" / "site.toml"
     settings.parent.mkdir(parents=True, exist_ok=True)
@@ -246,15 +246,23 @@ def _require_sources(site: Site) -> None:
 
 
 def _require_models(site: Site) -> None:
-    """Refuse models that cannot be now, for vision would be started again for ever; the usual ones are not asked."""
-    line = load_line(site.line.model)
-    vision = site.vision
-    usual = vision.provider != "cuda" and vision.coverage == "cascade" and not vision.camera_models
-    if usual and len(line.film_cameras()) < 2:
-        return
+    """Refuse models that cannot be now, for vision would be started again for ever."""
     from vision.film_models import require_models
 
-    require_models(site, line)
+    require_models(site, load_line(site.line.model))
+
+
+def _usual_models(site: Site) -> bool:
+    """Whether the models are those that ship, on one camera, which need not be asked before the start."""
+    vision, shipped = site.vision, VisionSettings()
+    return (
+        vision.provider != "cuda"
+        and vision.coverage == "cascade"
+        and not vision.camera_models
+        and vision.film_model == shipped.film_model
+        and vision.backbone in {shipped.backbone, ""}
+        and len(load_line(site.line.model).film_cameras()) < 2
+    )
 
 
 def _settled(site: Site) -> Site:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from line.errors import NotFoundError
+from line.errors import FrameError, NotFoundError
 from vision.images import image_paths
 
 
@@ -13,12 +13,9 @@ def pictures_in(paths: Sequence[Path]) -> list[Path]:
     """Files named, and pictures in folders named, in order.
 
     Raises:
-        NotFoundError: a path does not exist, or there is no picture at all.
+        NotFoundError: a path does not exist, or a folder holds no picture or cannot be listed.
     """
-    for path in paths:
-        if not path.exists():
-            raise NotFoundError(f"{path}: no such file or folder; check the path")
-    found = list(image_paths(paths))
-    if not found:
-        raise NotFoundError(f"{paths[0]}: no pictures there; PNG, JPEG, TIFF, BMP, WebP, PGM and PPM are read")
-    return found
+    try:
+        return list(image_paths(paths))
+    except FrameError as error:
+        raise NotFoundError(str(error)) from error

@@ -16,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from line.errors import ConfigError
 
+_IN_WORDS = frozenset({"notes", "providers"})
+
 
 class Results:
     """A folder of results. A context manager: the files get their names when it ends well.
@@ -72,17 +74,19 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def _write_csv(path: Path, rows: Sequence[Struct]) -> None:
-    """Plain fields as they are, lists by their length under `<name>_count`."""
+    """Floats to six digits, names and notes in words, other lists by their length under `<name>_count`."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         for number, row in enumerate(rows):
             flat: dict[str, object] = {}
             for name, value in msgspec.structs.asdict(row).items():
-                if name == "notes":
+                if name in _IN_WORDS:
                     flat[name] = "; ".join(value)
                 elif isinstance(value, list | tuple):
                     flat[f"{name}_count"] = len(value)
+                elif isinstance(value, float):
+                    flat[name] = f"{value:.6g}"
                 else:
                     flat[name] = "" if value is None else value
             if number == 0:

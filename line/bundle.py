@@ -88,14 +88,14 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     dtype: Literal["float32"] = "float32"
 
 
-class Judge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one output of a one-class model looks at, how much it counts, and what good film makes it answer."""
+class EnsembleMember(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One output of a one-class model: what it looks at, how much it counts, and what good film makes it answer."""
 
     tensor: str
     input: str
     """Tensor of the view that it looks at."""
     highest_count: Annotated[int, Meta(ge=1)]
-    """The mean of so many highest cells is the judge's score of a picture."""
+    """The mean of so many highest cells is the member's score of a picture."""
     weight: Annotated[float, Meta(ge=0)]
     """Of its score in the score of the picture."""
     map_weight: Annotated[float, Meta(ge=0)]
@@ -172,7 +172,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Relative POSIX path of each file but manifest, digest and signature, with its SHA-256."""
     opset: Annotated[int, Meta(ge=1, description="ONNX operator set")]
     thresholds: dict[str, Threshold] = {}
-    judges: tuple[Judge, ...] = ()
+    members: tuple[EnsembleMember, ...] = ()
     """Of a one-class model, how its outputs become one map and one score."""
     classes: tuple[str, ...] = ()
     feature_extractor: ModelRef | None = None

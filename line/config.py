@@ -63,6 +63,13 @@ class VisionSettings(Section, frozen=True, kw_only=True):
         Literal["auto", "cpu", "cuda"],
         Meta(description="`cuda` refuses to start without CUDA"),
     ] = "auto"
+    tensorrt: Annotated[
+        bool,
+        Meta(
+            description="let TensorRT compile the net of `full`: needs CUDA and TensorRT's own libraries, and takes "
+            "minutes at each start"
+        ),
+    ] = False
     film_model: Annotated[str, Meta(description="bundle that classifies candidates: name, name@version or path")] = (
         "film-candidates"
     )

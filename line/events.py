@@ -290,6 +290,8 @@ class FilmDefect(Event, frozen=True, kw_only=True):
     anomaly_score: float | None = None
     """How unlike good film its picture is, whatever its class, in spreads of good film; None where that was not judged.
     The highest of its sightings."""
+    anomaly_model: ModelRef | None = None
+    """The backbone behind that score; None where there is none."""
     severity: Severity
     verdict: Verdict
     reason: str
@@ -323,9 +325,10 @@ class StripInspected(Event, frozen=True, kw_only=True):
     candidates_count: int
     defects_count: int
     missed_lines_count: int = 0
-    mean_grey_bf: float = 0.0
-    mean_grey_df: float = 0.0
-    mean_grey_tx: float = 0.0
+    mean_grey_bf: float | None = None
+    """None where the camera has no such channel, or nothing was looked at."""
+    mean_grey_df: float | None = None
+    mean_grey_tx: float | None = None
     model: ModelRef
     method: Method
     providers: tuple[str, ...] = ()

@@ -13,11 +13,12 @@ import msgspec
 
 from line.bundle import Task
 from line.config import VisionSettings
-from line.errors import ConfigError
+from line.errors import ConfigError, NotFoundError
 from line.film_sources import source_of
 from line.model import LineModel
 
 KEY = "vision.camera_models"
+COVERAGE_KEY = "vision.coverage_model"
 TRAIN_FULL = "lamella train film --labelled FOLDER --method supervised --channels TX --pixel-um 20 --out NAME"
 """The channel and the pixel are those of the pictures in the folder."""
 _BETWEEN = re.compile(r"[,;]\s*(?=[\w.-]+\s*=)")
@@ -61,7 +62,7 @@ def film_model(vision: VisionSettings, camera: str) -> str:
         raise ConfigError(
             "is empty and vision.coverage is 'full': no net for every pixel ships with Lamella; train one, "
             f"{TRAIN_FULL}, and name it here, or set vision.coverage to 'cascade'",
-            key="vision.coverage_model",
+            key=COVERAGE_KEY,
         )
     return vision.coverage_model
 
@@ -70,8 +71,15 @@ def film_models(vision: VisionSettings, line: LineModel) -> dict[str, str]:
     """The models of the fitted film cameras, by camera, but for those whose defects another maker's inspector finds.
 
     Raises:
-        ConfigError: full coverage without a model, a model for what is no film camera of the line, or a wrong source.
+        ConfigError: full coverage without a model, a model for what is no film camera of the line, a wrong source, or
+            TensorRT where nothing would use it.
     """
+    if vision.tensorrt and (vision.coverage != "full" or vision.provider == "cpu"):
+        raise ConfigError(
+            f"is true, but vision.coverage is {vision.coverage!r} and vision.provider {vision.provider!r}: TensorRT is "
+            "for coverage 'full' with provider 'cuda' or 'auto'; set those, or vision.tensorrt to false",
+            key="vision.tensorrt",
+        )
     known = [row.id for row in line.cameras if row.kind == "film"]
     for camera, model in camera_models(vision).items():
         if camera not in known:
@@ -89,12 +97,22 @@ def with_folders(vision: VisionSettings, folder_of: Callable[[str], str]) -> Vis
 
     Args:
         folder_of: the full path of a model's folder, from its name or path.
+
+    Raises:
+        NotFoundError: there is no such model; the message names the setting.
     """
-    own = ", ".join(f"{camera}={folder_of(model)}" for camera, model in camera_models(vision).items())
-    backbone = vision.backbone and folder_of(vision.backbone)
+
+    def placed(key: str, model: str) -> str:
+        try:
+            return folder_of(model)
+        except NotFoundError as error:
+            raise NotFoundError(f"{key}: {error}") from error
+
+    own = ", ".join(f"{camera}={placed(KEY, model)}" for camera, model in camera_models(vision).items())
+    backbone = vision.backbone and placed("vision.backbone", vision.backbone)
     vision = msgspec.structs.replace(vision, camera_models=own, backbone=backbone)
     if vision.coverage == "cascade":
-        return msgspec.structs.replace(vision, film_model=folder_of(vision.film_model))
+        return msgspec.structs.replace(vision, film_model=placed("vision.film_model", vision.film_model))
     if not vision.coverage_model:
         return vision
-    return msgspec.structs.replace(vision, coverage_model=folder_of(vision.coverage_model))
+    return msgspec.structs.replace(vision, coverage_model=placed(COVERAGE_KEY, vision.coverage_model))

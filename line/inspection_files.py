@@ -38,7 +38,8 @@ class Region(Struct, frozen=True, kw_only=True):
     height_px: int
     area_px: int
     score: float
-    """Highest in the region, on the scale of the picture's score."""
+    """Highest in the region, on the scale of `region_threshold`; of a one-class model that is not the scale of the
+    picture's score."""
     kind: str = ""
     """Class of defect; empty where the model knows none."""
 
@@ -53,6 +54,12 @@ class FilmImageResult(Struct, frozen=True, kw_only=True):
     verdict: Literal["pass", "reject", "uninspected"]
     score: float | None = None
     threshold: float | None = None
+    """A picture whose score is above is rejected."""
+    region_threshold: float | None = None
+    """A place above is a region. Of a one-class model a region rejects the picture, whatever the score; a supervised
+    model rejects by the score alone."""
+    reason: str = ""
+    """Why the picture is rejected, in words: which limits are exceeded; empty where it passes."""
     regions: tuple[Region, ...] = ()
     model: str = ""
     """name@version of the bundle."""
@@ -79,6 +86,10 @@ class FilmSummary(Struct, frozen=True, kw_only=True):
     """Only with truth: how well the score ranks pictures with defects above good ones."""
     pixel_average_precision: float | None = None
     """Only with truth: over all pixels of all pictures with truth, pooled."""
+    false_reject_fraction: float | None = None
+    """Only with truth: share of inspected good pictures that are rejected at the model's own limits."""
+    recall_fraction: float | None = None
+    """Only with truth: share of inspected pictures with defects that are rejected at the model's own limits."""
     truth_count: int = 0
     truth_defective_count: int = 0
 

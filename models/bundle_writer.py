@@ -22,8 +22,8 @@ from line.bundle import (
     MODEL_FILE,
     Bundle,
     DetectionCurve,
+    EnsembleMember,
     InputSpec,
-    Judge,
     Manifest,
     ModelRef,
     OutputSpec,
@@ -54,7 +54,7 @@ class BundleDraft:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     more_inputs: tuple[InputSpec, ...] = ()
-    judges: tuple[Judge, ...] = ()
+    members: tuple[EnsembleMember, ...] = ()
     classes: tuple[str, ...] = ()
     feature_extractor: ModelRef | None = None
     training_data_digest: str | None = None
@@ -140,7 +140,7 @@ def _seal(folder: Path, draft: BundleDraft) -> Bundle:
         opset=draft.opset,
         thresholds=dict(draft.thresholds),
         more_inputs=draft.more_inputs,
-        judges=draft.judges,
+        members=draft.members,
         classes=draft.classes,
         feature_extractor=draft.feature_extractor,
         training_data_digest=draft.training_data_digest,

@@ -63,8 +63,8 @@ True class by rows, answer by columns:
 - Nothing here has seen real film. Use the figures for design only; a study on coupons comes before release.
 - Defects of one or two pixels look alike: small MET, AGG and FIB are taken for one another, most of all a chip that is
   black in bright field and dull in dark field. Inspection therefore takes, of two classes of which one is at least half
-  as likely as the other, the one that is rejected sooner (`vision/candidates.py`). One small MET in eight still gets a
-  laxer limit than its own, and about one small AGG or FIB in ten a stricter one.
+  as likely as the other, the one that is rejected sooner (`vision/candidates.py`). One MET in ten still gets a laxer
+  limit than its own, and about one AGG or FIB in eight a stricter one.
 - Without transmission PIN and THK are mostly missed, and AGG, MET and BUB are often taken for one another.
 - A short FIB and a short CRK differ by the sign of TX alone, and by little where the film is thick.
 - A defect cut by the end of a strip, or mirrored at it, may get another class in each strip.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.bundle_writer import BundleDraft
-from vision.judges import PART_PX
+from vision.ensemble import PART_PX
 
 SHARE_NEEDS = 95
 """A fifth of so many are 19, and one of 20 is 5 %."""
@@ -57,7 +57,7 @@ will give. No probability of detection was measured.
 ## Known to fail
 
 * Very fine cracks along the grain of the surface, and soft changes of shade, are often missed.
-* A part of about {PART_PX} px is brought to {draft.input.view_px} px or less before most judges see it: round spots
+* A part of about {PART_PX} px is brought to {draft.input.view_px} px or less before most members see it: round spots
   smaller than 5 px in a picture of {PART_PX} px may be missed. Give pictures of whole parts, or strips of one size, as
   in training.
 * A surface unlike all training images is reported as anomalous as a whole.

@@ -2,7 +2,7 @@
 
 Features of the frozen backbone are taken from the images (the memories' patches, by coreset) and from copies with
 artificial defects (the head's samples). A fifth of the images, in consecutive runs because neighbours often show the
-same part, is held out of both; it sets the scale of the judges and the thresholds.
+same part, is held out of both; it sets the scale of the members and the thresholds.
 """
 
 from __future__ import annotations
@@ -16,23 +16,30 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from line.bundle import Bundle, Judge, OutputSpec, Threshold, open_bundle
+from line.bundle import Bundle, EnsembleMember, OutputSpec, Threshold, open_bundle
 from line.errors import ConfigError
 from models.bundle_writer import BundleDraft, require_place, write_bundle
 from models.evaluate import image_auroc
 from models.model_card import one_class_card
 from models.one_class_graph import DEFECT, LINES, WHOLE, one_class_model
-from models.one_class_steps import OneClassSettings, Trainer, standardised, unheard_court, view_rows
+from models.one_class_steps import OneClassSettings, Trainer, standardised, unscaled_ensemble, view_rows
 from models.onnx_graph import OPSET
 from models.registry import released
 from vision.anomaly import IMAGE_THRESHOLD, REGION_THRESHOLD, require_grey
-from vision.judges import Court, Heard, combined_map, combined_score, picture_parts, views_of
+from vision.ensemble import (
+    SMALLEST_PICTURE_PX,
+    Ensemble,
+    PartAnswers,
+    combined_map,
+    combined_score,
+    picture_parts,
+    views_of,
+)
 
 log = logging.getLogger(__name__)
 
 BACKBONE = "efficientnet-lite0-s32"
 SMALLEST_COUNT = 20
-SMALLEST_PX = 48
 
 __all__ = ["OneClassSettings", "train_one_class"]
 
@@ -96,7 +103,7 @@ def train_one_class(
     }
     model = one_class_model(backbone, memories, whole, head, head_view_px=settings.view_px, metadata=metadata)
     found = _checked(trainer, checked, model.SerializeToString(), settings)
-    views, strides_px = view_rows(settings, um_per_px), unheard_court(settings).strides_px
+    views, strides_px = view_rows(settings, um_per_px), unscaled_ensemble(settings).strides_px
     how = "runs of consecutive ones" if groups is None else f"whole groups of {len(set(groups))}"
     draft = BundleDraft(
         name=name,
@@ -113,7 +120,7 @@ def train_one_class(
             )
             for tensor, stride in strides_px.items()
         ),
-        judges=found.judges,
+        members=found.members,
         licence=backbone.manifest.licence,
         provenance=f"Trained on {len(kept)} images of good film as given, {len(checked)} held out, {how}; "
         f"backbone {backbone.ref}: {backbone.manifest.provenance}",
@@ -131,8 +138,8 @@ def train_one_class(
             "memory_patches": float(sum(len(memory.patches) for memory in memories.values())),
         },
     )
-    court = unheard_court(settings)
-    bundle = write_bundle(out, draft, model, card=one_class_card(draft), golden_inputs=_golden(checked, court))
+    ensemble = unscaled_ensemble(settings)
+    bundle = write_bundle(out, draft, model, card=one_class_card(draft), golden_inputs=_golden(checked, ensemble))
     progress("done", 1.0)
     log.info("one-class model %s: %d images, digest %s", bundle.ref, len(good), bundle.digest)
     return bundle
@@ -142,21 +149,21 @@ def train_one_class(
 class _Checked:
     """What the held-out images say of a new model."""
 
-    judges: tuple[Judge, ...]
+    members: tuple[EnsembleMember, ...]
     thresholds: dict[str, Threshold]
     artificial_image_auroc: float
 
 
 def _checked(trainer: Trainer, images: Sequence[Grey], model: bytes, settings: OneClassSettings) -> _Checked:
-    court = unheard_court(settings)
-    sound = trainer.heard(images, model, court)
-    judges = standardised(court.judges, sound)
-    scores = [combined_score(each, judges) for each in sound]
-    peaks = [_peak(image, each, judges, settings.view_px) for image, each in zip(images, sound, strict=True)]
-    spoilt = [combined_score(each, judges) for each in trainer.heard(trainer.spoilt(images), model, court)]
+    ensemble = unscaled_ensemble(settings)
+    sound = trainer.answered(images, model, ensemble)
+    members = standardised(ensemble.members, sound)
+    scores = [combined_score(each, members) for each in sound]
+    peaks = [_peak(image, each, members, settings.view_px) for image, each in zip(images, sound, strict=True)]
+    spoilt = [combined_score(each, members) for each in trainer.answered(trainer.spoilt(images), model, ensemble)]
     auroc = image_auroc([*scores, *spoilt], [False] * len(scores) + [True] * len(spoilt))
     return _Checked(
-        judges=judges,
+        members=members,
         thresholds=limits_of(scores, peaks, settings.false_alarm_fraction),
         artificial_image_auroc=round(auroc, 4),
     )
@@ -168,7 +175,7 @@ def _held_out(images: Sequence[Grey], groups: Sequence[str] | None, seed: int) -
     if count < SMALLEST_COUNT:
         raise ConfigError(f"need at least {SMALLEST_COUNT} good images, have {count}; add {SMALLEST_COUNT - count}")
     for image in images:
-        require_grey(image, SMALLEST_PX)
+        require_grey(image, SMALLEST_PICTURE_PX)
     if groups is None:
         return [(index * 20 // count) % 5 == 2 for index in range(count)]
     names = sorted(set(groups))
@@ -185,8 +192,8 @@ def _held_out(images: Sequence[Grey], groups: Sequence[str] | None, seed: int) -
     return [group in held for group in groups]
 
 
-def _peak(image: Grey, heard: Sequence[Heard], judges: Sequence[Judge], view_px: int) -> float:
-    return float(combined_map(image.shape, heard, judges, view_px).max())
+def _peak(image: Grey, answered: Sequence[PartAnswers], members: Sequence[EnsembleMember], view_px: int) -> float:
+    return float(combined_map(image.shape, answered, members, view_px).max())
 
 
 def _pieces(images: Sequence[Grey], count: int) -> list[Grey]:
@@ -226,7 +233,7 @@ def _data_digest(images: Sequence[Grey]) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _golden(images: Sequence[Grey], court: Court) -> list[dict[str, Grey]]:
+def _golden(images: Sequence[Grey], ensemble: Ensemble) -> list[dict[str, Grey]]:
     """The views of two held-out images: enough to see that another device gives the same answers."""
     corners = [image[:256, :256] for image in (images[0], images[-1])]
-    return [views_of(corner, corner.shape, court.views) for corner in corners]
+    return [views_of(corner, corner.shape, ensemble.views) for corner in corners]

@@ -1,13 +1,13 @@
-"""The ONNX graph of a one-class film model: views of one picture in, the answers of several judges out.
+"""The ONNX graph of a one-class film model: views of one picture in, the answers of an ensemble out.
 
-All judges but one look through the frozen backbone. A *memory* holds patches of good film: the distance to the nearest
+All members but one look through the frozen backbone. A *memory* holds patches of good film: the distance to the nearest
 one is a 1x1 convolution, ``|a - b|^2 = |a|^2 - 2 a.b + |b|^2``, and a minimum over channels; it counts for less where
 good film itself varies. There is one for each depth of the backbone and each size that pictures are shown in. The
 *whole* is how far the mean of the deepest features lies from those of good pictures. The *head* is a small perceptron
 that has learnt on artificial defects which changes matter. The *lines* use no backbone: they are dark strokes in any
 direction, in units of what the picture itself has in that direction. Each view is an input of its own, with the
 backbone behind it once more, but one set of weights. How the answers become one score stands in the manifest
-(``line.bundle.Judge``).
+(``line.bundle.EnsembleMember``).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DEEP = ("s16b", "s32")
 TAP_FACTORS = {"s4": 1, "s8": 2, "s16a": 4, "s16b": 4}
 """Enlargement of each of the backbone's outputs that the head knows to its finest grid."""
 STRIDES_PX = {DEFECT: 4, LINES: 4, "s16b": 16, "s32": 32}
-"""Image pixels per cell of an answer, by judge or, for the memories, by depth."""
+"""Image pixels per cell of an answer, by member or, for the memories, by depth."""
 MULTIPLE_PX = 32
 """Image height and width are multiples of this."""
 STROKE_PX = 12

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from line.bundle import Bundle, InputSpec, Judge
+from line.bundle import Bundle, EnsembleMember, InputSpec
 from models.artificial_defects import damaged
 from models.coreset import coreset_indices, spacings
 from models.one_class_graph import (
@@ -32,7 +32,7 @@ from models.one_class_graph import (
     view_name,
 )
 from models.perceptron import Perceptron, trained_perceptron
-from vision.judges import Court, Heard, hearing, scale_of, shown
+from vision.ensemble import Ensemble, PartAnswers, part_answers, scale_of, shown
 from vision.session import open_onnx
 
 Grey = NDArray[np.uint8]
@@ -97,24 +97,24 @@ def view_rows(settings: OneClassSettings, um_per_px: float | None = None) -> tup
     )
 
 
-def unheard_court(settings: OneClassSettings) -> Court:
+def unscaled_ensemble(settings: OneClassSettings) -> Ensemble:
     """Who looks at what and counts how much; what good film makes them answer is not known yet."""
     views = settings.memory_views_px
     rows = [
-        _judge(memory_name(depth, view_px), view_name(view_px), highest_count=2, weight=1, map_weight=1)
+        _member(memory_name(depth, view_px), view_name(view_px), highest_count=2, weight=1, map_weight=1)
         for view_px in views
         for depth in DEEP
     ]
-    rows.append(_judge(WHOLE, view_name(min(views)), highest_count=1, weight=2, map_weight=0))
-    rows.append(_judge(LINES, PICTURE, highest_count=6, weight=2, map_weight=1))
-    rows.append(_judge(DEFECT, view_name(settings.view_px), highest_count=48, weight=1, map_weight=4))
+    rows.append(_member(WHOLE, view_name(min(views)), highest_count=1, weight=2, map_weight=0))
+    rows.append(_member(LINES, PICTURE, highest_count=6, weight=2, map_weight=1))
+    rows.append(_member(DEFECT, view_name(settings.view_px), highest_count=48, weight=1, map_weight=4))
     strides = {memory_name(depth, view_px): STRIDES_PX[depth] for view_px in views for depth in DEEP}
     strides |= {WHOLE: STRIDES_PX[DEEP[-1]], LINES: STRIDES_PX[LINES], DEFECT: STRIDES_PX[DEFECT]}
-    return Court(judges=tuple(rows), views={spec.tensor: spec for spec in view_rows(settings)}, strides_px=strides)
+    return Ensemble(members=tuple(rows), views={spec.tensor: spec for spec in view_rows(settings)}, strides_px=strides)
 
 
-def _judge(tensor: str, view: str, *, highest_count: int, weight: float, map_weight: float) -> Judge:
-    return Judge(
+def _member(tensor: str, view: str, *, highest_count: int, weight: float, map_weight: float) -> EnsembleMember:
+    return EnsembleMember(
         tensor=tensor,
         input=view,
         highest_count=highest_count,
@@ -181,15 +181,15 @@ class Trainer:
             progress=lambda share: progress(0.7 + 0.3 * share),
         )
 
-    def heard(self, images: Sequence[Grey], model: bytes, court: Court) -> list[list[Heard]]:
-        """What the judges of a network say of images."""
+    def answered(self, images: Sequence[Grey], model: bytes, ensemble: Ensemble) -> list[list[PartAnswers]]:
+        """What the members of a network say of images."""
         session = open_onnx(model, "cpu")
-        names = list(court.strides_px)
+        names = list(ensemble.strides_px)
 
         def answer(views: Mapping[str, Grey]) -> dict[str, Floats]:
             return dict(zip(names, session.run(names, dict(views)), strict=True))
 
-        return self._each(lambda index: hearing(images[index], court, answer), len(images), lambda _: None)
+        return self._each(lambda index: part_answers(images[index], ensemble, answer), len(images), lambda _: None)
 
     def spoilt(self, images: Sequence[Grey]) -> list[Grey]:
         """Each image with artificial defects."""
@@ -235,16 +235,18 @@ class _Deep(NamedTuple):
     """Of the deepest features, shape (mirror images, channels)."""
 
 
-def standardised(judges: Sequence[Judge], heard: Sequence[Sequence[Heard]]) -> tuple[Judge, ...]:
-    """The judges with the mean and spread of what they say of good images."""
+def standardised(
+    members: Sequence[EnsembleMember], answered: Sequence[Sequence[PartAnswers]]
+) -> tuple[EnsembleMember, ...]:
+    """The members with the mean and spread of what they say of good images."""
     rows = []
-    for place, judge in enumerate(judges):
-        said = [part.opinions[place] for image in heard for part in image]
-        scores = np.array([opinion.score for opinion in said])
-        cells = np.concatenate([opinion.cells.ravel() for opinion in said])
+    for place, member in enumerate(members):
+        said = [part.answers[place] for image in answered for part in image]
+        scores = np.array([said.score for said in said])
+        cells = np.concatenate([said.cells.ravel() for said in said])
         rows.append(
             msgspec.structs.replace(
-                judge,
+                member,
                 score_mean=float(scores.mean()),
                 score_deviation=float(max(scores.std(), 1e-6)),
                 cell_mean=float(cells.mean()),

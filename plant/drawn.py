@@ -303,12 +303,15 @@ class FilmDrawer:
             state="inspected",
             candidates_count=defects,
             defects_count=defects,
-            mean_grey_bf=round(150 * health.lamp_bf, 1),
-            mean_grey_df=round(25 * health.lamp_df, 1),
-            mean_grey_tx=round(90 * health.lamp_tx, 1),
+            mean_grey_bf=self._grey("BF", 150 * health.lamp_bf),
+            mean_grey_df=self._grey("DF", 25 * health.lamp_df),
+            mean_grey_tx=self._grey("TX", 90 * health.lamp_tx),
             model=self._model,
             method="drawn",
         )
+
+    def _grey(self, channel: str, level: float) -> float | None:
+        return round(level, 1) if channel in self._camera.channels else None
 
     def _uniform(self, key: str) -> float:
         return zlib.crc32(f"{self._seed}:{key}".encode()) / 2**32

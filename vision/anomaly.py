@@ -1,6 +1,6 @@
 """One-class inspection of an image of any size: map, score and findings.
 
-Several judges look at each part of a picture (`vision.judges`); the score of a picture is that of its worst part. The
+An ensemble looks at each part of a picture (`vision.ensemble`); the score of a picture is that of its worst part. The
 map has one value per cell of some pixels, for 20,000 x 20,000 pixels still a few megabytes; the map at image
 resolution is made when asked for.
 """
@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from line.bundle import Bundle
 from line.errors import BundleError, FrameError
-from vision.judges import CELL_PX, combined_map, combined_score, court_of, hearing, highest_mean
+from vision.ensemble import (
+    CELL_PX,
+    SMALLEST_PICTURE_PX,
+    combined_map,
+    combined_score,
+    ensemble_of,
+    highest_mean,
+    part_answers,
+)
 from vision.session import ComputeProvenance, ModelSession, Provider
 
 IMAGE_THRESHOLD = "image"
@@ -56,14 +64,30 @@ class AnomalyResult:
     threshold: float
     """An image whose score is above is not like good film."""
     region_threshold: float
+    """A place of the map above is a region, and not like good film."""
     regions: tuple[Region, ...]
     """Highest score first."""
     provenance: ComputeProvenance
 
     @property
+    def places_reject(self) -> bool:
+        """One region is enough to reject the picture, whatever its score."""
+        return True
+
+    @property
     def is_anomalous(self) -> bool:
         """The picture as a whole, or a place in it, is not like good film."""
-        return self.score > self.threshold or bool(self.regions)
+        return self.score > self.threshold or (self.places_reject and bool(self.regions))
+
+    @property
+    def reason(self) -> str:
+        """Why the picture is rejected, in words: which limits are exceeded; empty where none is."""
+        found = []
+        if self.score > self.threshold:
+            found.append(f"score {_above(self.score, self.threshold)}")
+        if self.places_reject and self.regions:
+            found.append(f"a place of {_above(self.regions[0].score, self.region_threshold)}")
+        return " and ".join(found)
 
     @property
     def score_map(self) -> NDArray[np.float32]:
@@ -78,16 +102,16 @@ class AnomalyInspector:
         """Open the model.
 
         Raises:
-            BundleError: the bundle is no one-class film model, or lacks a threshold, its view or its judges.
+            BundleError: the bundle is no one-class film model, or lacks a threshold, its view or its members.
             ProviderError: ``provider="cuda"`` without CUDA.
         """
         bundle.require_fit(task="film-one-class")
         self._threshold = bundle.threshold(IMAGE_THRESHOLD).value
         self._region_threshold = bundle.threshold(REGION_THRESHOLD).value
         manifest = bundle.manifest
-        self._court = court_of(manifest)
-        asked = {judge.tensor for judge in manifest.judges}
-        if manifest.input.view_px is None or not asked or not asked <= set(self._court.strides_px):
+        self._ensemble = ensemble_of(manifest)
+        asked = {member.tensor for member in manifest.members}
+        if manifest.input.view_px is None or not asked or not asked <= set(self._ensemble.strides_px):
             raise BundleError(
                 f"{bundle.path}: {bundle.ref} does not say how its outputs become one score; train it with this version"
             )
@@ -98,14 +122,14 @@ class AnomalyInspector:
         """Inspect a grey image.
 
         Args:
-            image: shape (height, width), uint8, at least 4 px high and wide.
+            image: shape (height, width), uint8, at least 48 px high and wide.
 
         Raises:
             FrameError: not grey, not 8 bit, or too small.
         """
-        require_grey(image, CELL_PX)
-        heard = hearing(image, self._court, self._session.run_views)
-        cells = combined_map(image.shape, heard, self._court.judges, self._view_px)
+        require_grey(image, SMALLEST_PICTURE_PX)
+        answered = part_answers(image, self._ensemble, self._session.run_views)
+        cells = combined_map(image.shape, answered, self._ensemble.members, self._view_px)
         shape = (image.shape[0], image.shape[1])
         seen_shape = (cells.shape[0] * CELL_PX, cells.shape[1] * CELL_PX)
         found = regions(cells, CELL_PX, self._region_threshold, seen_shape)
@@ -114,7 +138,7 @@ class AnomalyInspector:
             cell_px=CELL_PX,
             shape=shape,
             seen_shape=seen_shape,
-            score=combined_score(heard, self._court.judges),
+            score=combined_score(answered, self._ensemble.members),
             threshold=self._threshold,
             region_threshold=self._region_threshold,
             regions=tuple(_placed(region, seen_shape, shape) for region in found),
@@ -187,6 +211,12 @@ def whole_map(
     if seen_shape == shape:
         return whole
     return np.asarray(cv2.resize(whole, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _above(value: float, limit: float) -> str:
+    """Both in as few digits as tell them apart, three at least."""
+    digits = next((count for count in range(3, 17) if f"{value:.{count}g}" != f"{limit:.{count}g}"), 17)
+    return f"{value:.{digits}g} above {limit:.{digits}g}"
 
 
 def _placed(region: Region, seen_shape: tuple[int, ...], shape: tuple[int, ...]) -> Region:

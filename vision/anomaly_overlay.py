@@ -15,14 +15,17 @@ _CALM = (190, 190, 190)
 _INK = (245, 245, 245)
 _PAPER = 28
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_BANNER_PX = 34
+_FONT_SCALE = 0.45
+_BANNER_PX = 52
 _SMALLEST_WIDTH_PX = 420
 _LARGEST_SIDE_PX = 2400
-_BOXES = 40
+_BOXES = 5
 
 
 def anomaly_overlay(image: NDArray[np.uint8], result: AnomalyResult) -> NDArray[np.uint8]:
-    """The image with heat, contours and boxes where it is unlike good film, its score on a line above.
+    """The image with heat and outlines where it is unlike good film, its verdict and both limits above.
+
+    The five strongest places have a box with their score, the others an outline.
 
     Small images are enlarged by a whole factor, those longer than 2,400 px shrunk, so that text and lines stay
     readable. Good places keep the grey of the image.
@@ -41,9 +44,15 @@ def anomaly_overlay(image: NDArray[np.uint8], result: AnomalyResult) -> NDArray[
     grey = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA)
     heat = _resized_map(result, size)
     shown = _heated(np.asarray(grey, np.uint8), heat, result.region_threshold)
-    outlines, _ = cv2.findContours(
-        (heat > result.region_threshold).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
+    above = (heat > result.region_threshold).astype(np.uint8)
+    for region in result.regions[_BOXES:]:
+        left, top = int(region.x_px * scale), int(region.y_px * scale)
+        right, bottom = int((region.x_px + region.width_px) * scale), int((region.y_px + region.height_px) * scale)
+        place = above[top : bottom + 1, left : right + 1]
+        if not place.any():
+            # The map is sampled at the size shown, which can pass beside a small peak.
+            place[:] = 1
+    outlines, _ = cv2.findContours(above, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(shown, outlines, -1, (255, 255, 255), 1, cv2.LINE_AA)
     for region in result.regions[:_BOXES]:
         _box(shown, [region.x_px, region.y_px, region.width_px, region.height_px], scale, f"{region.score:.1f}")
@@ -93,6 +102,11 @@ def _banner(width: int, result: AnomalyResult) -> NDArray[np.uint8]:
     colour = _REJECT if result.is_anomalous else _CALM
     cv2.rectangle(banner, (0, 0), (6, _BANNER_PX), colour, cv2.FILLED)
     word = "UNLIKE GOOD" if result.is_anomalous else "like good"
-    text = f"{word}   score {result.score:.2f}   limit {result.threshold:.2f}   findings {len(result.regions)}"
-    cv2.putText(banner, text, (16, 22), _FONT, 0.45, _INK, 1, cv2.LINE_AA)
+    role = "" if result.places_reject else ", which only marks"
+    limits = f"limits: score {result.threshold:.2f}, place {result.region_threshold:.2f}{role}"
+    calm = f"score {result.score:.2f}, highest place {float(result.cells.max()):.2f}"
+    for text, bottom in ((f"{word}   {limits}", 20), (result.reason or calm, 42)):
+        (text_width, _), _ = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)
+        scale = _FONT_SCALE * min(1.0, (width - 24) / text_width)
+        cv2.putText(banner, text, (16, bottom), _FONT, scale, _INK, 1, cv2.LINE_AA)
     return banner

@@ -91,16 +91,16 @@ class CameraCheck:
     def heard(self, strip: StripInspected) -> CameraChecked | None:
         """Take in a strip that another looked at; what there is to say after it, None while nothing has changed."""
         grey = {"BF": strip.mean_grey_bf, "DF": strip.mean_grey_df, "TX": strip.mean_grey_tx}
-        channels = tuple(name for name in self._camera.channels if name in grey)
+        seen = {name: value for name in self._camera.channels if (value := grey.get(name)) is not None}
         moment = Moment(
             roll=strip.roll,
             strip=strip.strip,
             at_ns=strip.at_ns,
             simulated=strip.simulated,
             recipe="",
-            channels=channels,
+            channels=tuple(seen),
         )
-        return self._taken(moment, tuple(grey[name] for name in channels), [], [])
+        return self._taken(moment, tuple(seen.values()), [], [])
 
     def unusable(self, header: StripHeader, why: str) -> CameraChecked | None:
         """Say that film cannot even be learnt from, as in the dark."""

@@ -105,6 +105,7 @@ def defect_event(
     calibration: str = "",
     providers: tuple[str, ...] = (),
     device: str = "",
+    anomaly_model: ModelRef | None = None,
 ) -> FilmDefect:
     """The message about a defect as far as it is known after a strip; the same strip gives the same id."""
     sight = track.sight
@@ -136,6 +137,7 @@ def defect_event(
         contrast_df=_rounded(sight.contrast[1]),
         contrast_tx=_rounded(sight.contrast[2]),
         anomaly_score=None if track.anomaly_score is None else round(track.anomaly_score, 2),
+        anomaly_model=None if track.anomaly_score is None else anomaly_model,
         severity=judgement.severity,
         verdict=judgement.verdict,
         reason=judgement.reason,
@@ -150,8 +152,8 @@ def defect_event(
     )
 
 
-def _rounded(contrast: float | None) -> float | None:
-    return None if contrast is None else round(contrast, 4)
+def _rounded(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def strip_event(
@@ -194,9 +196,9 @@ def strip_event(
         candidates_count=found.found_count if found else 0,
         defects_count=defects_count,
         missed_lines_count=header.missed_lines_count,
-        mean_grey_bf=round(grey.get("BF", 0.0), 2),
-        mean_grey_df=round(grey.get("DF", 0.0), 2),
-        mean_grey_tx=round(grey.get("TX", 0.0), 2),
+        mean_grey_bf=_rounded(grey.get("BF"), 2),
+        mean_grey_df=_rounded(grey.get("DF"), 2),
+        mean_grey_tx=_rounded(grey.get("TX"), 2),
         model=model,
         method="pixels",
         providers=providers,

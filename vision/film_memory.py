@@ -13,11 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from line.bundle import Bundle
+from line.bundle import Bundle, ModelRef
 from line.errors import BundleError
 from line.model import Camera
 from vision.candidates import CHANNELS, patch
 from vision.gates import Gates
+from vision.pyramid import QUARTER
 from vision.screening import Screened, Spot
 from vision.session import ModelSession
 
@@ -35,6 +36,8 @@ _FLOOR = 1.0
 """Of the mean variance, added to each: good film hardly varies in some directions."""
 _HELD_OUT = 4
 """One picture in so many is not remembered but tells how far good film is from what is."""
+_LEAST_HELD_OUT = 4
+"""Pictures of one size; fewer tell nothing of their spread, and those of all sizes stand for them."""
 _TRIES = 4
 
 
@@ -50,7 +53,9 @@ class FilmMemory:
         bundle = session.bundle
         bundle.require_fit(task="backbone")
         self._session = session
-        self._depth = _depth(bundle)
+        self.model: ModelRef = bundle.ref
+        """Whose features are compared."""
+        self._depth = feature_depth(bundle)
         self._channels = tuple(name for name in CHANNELS if name in camera.channels)
         self._camera_channels = camera.channels
         self._camera_pixels = max(1, round(PICTURE_UM / camera.pixel_um))
@@ -109,7 +114,9 @@ class FilmMemory:
         scale = (np.maximum(variances, 0) + _FLOOR * variances.mean()) ** -0.5
         self._whitening = np.asarray(directions * scale, np.float32)
         self._known = np.asarray((known - self._mean) @ self._whitening, np.float32)
-        groups = [self._nearest(features[held & (sizes == size)]) for size in range(len(_SPOTS_PX))]
+        apart, sizes = self._nearest(features[held]), sizes[held]
+        own = [apart[sizes == size] for size in range(len(_SPOTS_PX))]
+        groups = [group if len(group) >= _LEAST_HELD_OUT else apart for group in own]
         self._usual = np.array([group.mean() for group in groups], np.float32)
         self._spread = np.array([max(group.std(), 1e-6) for group in groups], np.float32)
 
@@ -121,9 +128,11 @@ class FilmMemory:
     def _places(self, shape: tuple[int, ...], spots: Sequence[Spot]) -> list[Spot]:
         """Places of good film as if a defect lay there, none of which overlaps what was found."""
         _, lines, width = shape
+        # What is as long as the strip is taken for a line through it, which good film has none of.
+        most = max(1, lines // QUARTER * QUARTER - QUARTER)
         taken: list[Spot] = []
         for number in range(_TRIES * PICTURES_PER_STRIP):
-            size = _SPOTS_PX[number % len(_SPOTS_PX)] * self._camera_pixels
+            size = min(_SPOTS_PX[number % len(_SPOTS_PX)] * self._camera_pixels, most)
             row = int(self._rng.integers(max(1, lines - size)))
             column = int(self._rng.integers(size, max(size + 1, width - 2 * size)))
             place = Spot(
@@ -156,11 +165,16 @@ class FilmMemory:
         return np.asarray(centre.reshape(count, channels * self._depth), np.float32)
 
 
-def _depth(bundle: Bundle) -> int:
+def feature_depth(bundle: Bundle) -> int:
+    """Length of the vector that is remembered of a cell.
+
+    Raises:
+        BundleError: the bundle lacks the output that is remembered.
+    """
     for output in bundle.manifest.outputs:
         if output.tensor == FEATURES:
             return int(output.layout[1:-2])
-    raise BundleError(f"{bundle.path}: {bundle.ref} has no output {FEATURES!r}; name another vision.backbone")
+    raise BundleError(f"{bundle.path}: {bundle.ref} has no output {FEATURES!r}, which is compared with good film's")
 
 
 def _near(place: Spot, spot: Spot) -> bool:

@@ -7,11 +7,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from line.bundle import open_bundle
-from line.config import Site
+from line.config import Site, VisionSettings
+from line.errors import BundleError
 from line.film_models import film_models, model_task
 from line.model import LineModel
 from vision.candidates import Classifier
 from vision.every_pixel import EveryPixel
+from vision.film_memory import feature_depth
 from vision.finders import Cascade
 from vision.parallel import ALONE, Crew
 from vision.session import ModelSession, verify_golden
@@ -30,10 +32,10 @@ def opened_models(site: Site, line: LineModel, crew: Crew) -> Iterator[dict[str,
 
     Raises:
         BundleError: a bundle is not there or unfit, or its answers are off.
-        ConfigError: full coverage without a model.
+        ConfigError: as of `line.film_models.film_models`.
         ProviderError: as of `vision.session.open_onnx`.
     """
-    provider = site.vision.provider
+    provider, tensorrt = site.vision.provider, site.vision.tensorrt
     reject_um = {row.code: row.reject_um for row in line.defects}
     found: dict[str, FilmModel] = {}
     classifiers: dict[str, Classifier] = {}
@@ -47,7 +49,8 @@ def opened_models(site: Site, line: LineModel, crew: Crew) -> Iterator[dict[str,
             if site.vision.coverage == "full":
                 with ModelSession(bundle, provider) as session:
                     verify_golden(session)
-                found[camera.id] = stack.enter_context(EveryPixel(bundle, camera, reject_um, provider))
+                net = EveryPixel(bundle, camera, reject_um, provider, tensorrt=tensorrt)
+                found[camera.id] = stack.enter_context(net)
                 continue
             session = stack.enter_context(ModelSession(bundle, provider, crew=crew))
             verify_golden(session)
@@ -60,13 +63,21 @@ def opened_backbone(site: Site) -> Iterator[ModelSession | None]:
     """What tells how unlike good film defects look; None where `vision.backbone` is empty.
 
     Raises:
-        BundleError, ProviderError: as of `opened_models`.
+        BundleError: it is not there, no backbone or unfit, or its answers are off; the message names the setting.
+        ProviderError: as of `opened_models`.
     """
     if not site.vision.backbone:
         yield None
         return
-    with ModelSession(open_bundle(Path(site.vision.backbone), task="backbone"), site.vision.provider) as session:
-        verify_golden(session)
+    with ExitStack() as stack:
+        try:
+            bundle = open_bundle(Path(site.vision.backbone), task="backbone")
+            feature_depth(bundle)
+            session = stack.enter_context(ModelSession(bundle, site.vision.provider))
+            verify_golden(session)
+        except BundleError as error:
+            usual = VisionSettings().backbone
+            raise BundleError(f"vision.backbone: {error}; set it to {usual!r}, or to '' for none") from error
         yield session
 
 
@@ -74,9 +85,10 @@ def require_models(site: Site, line: LineModel) -> None:
     """Refuse what the vision role would not start with.
 
     Raises:
-        LamellaError: as of `opened_models`, and where a model needs a channel that its camera does not have.
+        LamellaError: as of `opened_models` and `opened_backbone`, and where a model needs a channel that its camera
+            does not have.
     """
-    with opened_models(site, line, ALONE) as models:
+    with opened_models(site, line, ALONE) as models, opened_backbone(site):
         for camera, model in models.items():
             if isinstance(model, Classifier):
                 Cascade(model, line.camera(camera), {})

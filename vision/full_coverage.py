@@ -38,7 +38,7 @@ class FullCoverage:
             shape: channels, lines and pixels of every strip.
             provider: ``cuda`` refuses to start without CUDA.
             cuda_graph: with CUDA, record the network's launches once and replay them.
-            tensorrt: with CUDA, let TensorRT compile the network, which takes minutes at first; needs its libraries.
+            tensorrt: let TensorRT compile the network, which takes minutes at each start; needs CUDA and its libraries.
 
         Raises:
             BundleError: the shape does not suit the network.

@@ -36,9 +36,9 @@ class SegmentationResult(AnomalyResult):
     """By region, in the order of `regions`."""
 
     @property
-    def is_anomalous(self) -> bool:
+    def places_reject(self) -> bool:
         """Places above the region threshold are findings; the score of the picture alone rejects it."""
-        return self.score > self.threshold
+        return False
 
     @property
     def mask(self) -> NDArray[np.uint8]:

@@ -213,11 +213,13 @@ def open_onnx(
         model: file or bytes of the network.
         provider: on what it runs.
         cuda_graph: with CUDA, record the launches of the first runs and replay them; shapes and buffers must stay.
-        tensorrt: with CUDA, ask TensorRT first.
+            TensorRT goes without.
+        tensorrt: ask TensorRT first; it is required then.
 
     Raises:
         BundleError: onnxruntime cannot open the network.
-        ProviderError: ``provider="cuda"`` and the session does not run on CUDA, or two runtimes are installed.
+        ProviderError: ``provider="cuda"`` and the session does not run on CUDA, ``tensorrt`` and it does not run on
+            TensorRT, or two runtimes are installed.
     """
     name = "<network in memory>" if isinstance(model, bytes) else str(model)
     options = onnxruntime.SessionOptions()
@@ -231,7 +233,9 @@ def open_onnx(
     if provider != "cpu" and _has_cuda_driver():
         _refuse_two_runtimes()
         onnxruntime.preload_dlls()
-        wanted.insert(0, (_CUDA, _CUDA_OPTIONS | {"enable_cuda_graph": str(int(cuda_graph))}))
+        # What TensorRT takes is not in a CUDA graph, and onnxruntime refuses to record a part of the network.
+        recorded = cuda_graph and not tensorrt
+        wanted.insert(0, (_CUDA, _CUDA_OPTIONS | {"enable_cuda_graph": str(int(recorded))}))
         if tensorrt:
             wanted.insert(0, _TENSORRT)
     try:
@@ -244,6 +248,11 @@ def open_onnx(
         raise ProviderError(
             f"{name}: provider 'cuda' is required, but the session runs on {', '.join(session.get_providers())}; "
             "install lamella[cuda] and a driver for CUDA 13, or set provider to 'cpu'"
+        )
+    if tensorrt and _TENSORRT not in session.get_providers():
+        raise ProviderError(
+            f"{name}: TensorRT is required, but the session runs on {', '.join(session.get_providers())}; install "
+            "lamella[cuda], a driver for CUDA 13 and TensorRT's libraries, or set vision.tensorrt to false"
         )
     return session
 

@@ -336,6 +336,7 @@ class StripInspector:
             self._figures.calibration,
             self._finder.providers,
             self._finder.device,
+            self._film.model if self._film else None,
         )
 
     def _unseen(self, header: StripHeader, state: State) -> StripResult:

@@ -69,6 +69,7 @@ CELL = "C-261124-0421"
 STACK = "K-261124-0421"
 KILLER = f"{ROLL}/0007"
 MODEL = ModelRef(name="film-candidates", version=3, digest="5c65ab26" + "0" * 56)
+BACKBONE = ModelRef(name="efficientnet-lite0-s32", version=1, digest="7d11" + "0" * 60)
 STREAK_CD_UM = 112_000
 LAMP = (
     "bright-field lamp at 74 % of its level when calibrated: a measurement fault, not the film; "
@@ -117,6 +118,7 @@ def film_defect(
         length_um=0.0 if length_um else 1.3 * size_um, width_um=0.0 if length_um else 0.8 * size_um,
         depth_fraction=0.34 if verdict == "reject" else None,
         depth_uncertainty_fraction=0.06 if verdict == "reject" else None,
+        anomaly_score=6.4 if verdict == "reject" else None, anomaly_model=BACKBONE if verdict == "reject" else None,
         severity="A" if verdict == "reject" else "C", verdict=verdict,
         reason="diameter 210 µm above 150 µm" if verdict == "reject" else "within limits", model=MODEL,
         method="pixels" if image else "drawn", calibration="cal-7", recipe="AGC-1", image=image, latency_ms=84.0,

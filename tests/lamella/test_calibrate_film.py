@@ -215,8 +215,10 @@ def test_figures_that_cannot_be_are_refused(state: Path, words: list[str]) -> No
 def test_a_white_of_no_channel_and_a_drawing_nowhere_are_named(
     state: Path, expose: Expose, planes: Planes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    expose(planes)
     assert main(["calibrate", "film", "--white", "XX=3"]) == CONFIG_INVALID
+    assert main(["calibrate", "film", "--white", "BF=x"]) == CONFIG_INVALID
+    assert "--white: 'BF=x' is no CHANNEL=GREY" in capsys.readouterr().err, "before frames are looked for"
+    expose(planes)
     assert main(["calibrate", "film", "--draw-target", str(tmp_path / "none" / "a.svg")]) == CONFIG_INVALID
     assert "cannot be written" in capsys.readouterr().err
 
@@ -314,6 +316,33 @@ def test_a_missing_channel_is_named_with_what_is_needed(
     assert cv2.imwrite(str(tmp_path / "a.png"), planes[0])
     assert main(["calibrate", "film", "--image", f"BF={tmp_path / 'a.png'}"]) == FAILURE
     assert "--image BF=FILE --image DF=FILE --image TX=FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["target.png"], "'target.png' is no CHANNEL=FILE; write for example BF=target.png"),
+        (["BF="], "'BF=' is no CHANNEL=FILE"),
+        (["XX=target.png"], "'XX=target.png': fins-1 has BF, DF, TX"),
+        (["BF=a.png", "BF=b.png"], "'BF=b.png': BF has a.png already"),
+    ],
+)
+def test_a_picture_that_is_given_wrongly_is_told_what_is_wrong(
+    state: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    given = [part for word in words for part in ("--image", word)]
+    assert main(["calibrate", "film", *given]) == CONFIG_INVALID
+    assert f"--image: {says}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("camera", ["nobody", "sins-1"])
+def test_an_unknown_camera_is_told_the_film_cameras_alone(
+    state: Path, capsys: pytest.CaptureFixture[str], camera: str
+) -> None:
+    assert main(["calibrate", "film", "--camera", camera]) == NOT_FOUND
+    said = capsys.readouterr().err
+    assert f"'{camera}' is no film camera" in said
+    assert said.strip().endswith("it has fins-1, lins-1")
 
 
 def test_an_empty_spool_says_where_the_target_should_be(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lamella.cli import VERBS, main
 from lamella.exit_codes import CONFIG_INVALID, DEPENDENCY_UNREACHABLE, FAILURE, NOT_FOUND, OK
 from lamella.roles import ROLES
+from line.bundle import open_bundle
 from line.inspection_files import FilmImageResult, FilmSummary, XrayStackResult
 from models.one_class import OneClassSettings, train_one_class
 
@@ -44,6 +45,7 @@ def pictures(tmp_path: Path) -> Path:
     cv2.imwrite(str(folder / "bad.png"), film(101, defect=True))
     (folder / "broken.png").write_bytes((folder / "good.png").read_bytes()[:500])
     (folder / "empty.png").touch()
+    cv2.imwrite(str(folder / "tiny.png"), film(102)[:47])
     return folder
 
 
@@ -67,14 +69,21 @@ def test_inspecting_film_leaves_results_overlays_and_a_summary_and_bad_files_do_
     ]
     assert region.x_px <= 80 <= region.x_px + region.width_px
     assert region.y_px <= 70 <= region.y_px + region.height_px
-    for name in ("broken.png", "empty.png"):
+    assert rows["bad.png"].region_threshold is not None
+    assert f"a place of {max(each.score for each in rows['bad.png'].regions):.3g} above" in rows["bad.png"].reason
+    assert all((row.verdict == "reject") == bool(row.reason) for row in rows.values())
+    for name in ("broken.png", "empty.png", "tiny.png"):
         assert rows[name].verdict == "uninspected"
         assert name in (rows[name].error or "")
     with (out / "results.csv").open(newline="") as file:
-        assert [Path(row["file"]).name for row in csv.DictReader(file)] == sorted(rows)
+        table = {Path(row["file"]).name: row for row in csv.DictReader(file)}
+    assert list(table) == sorted(rows)
+    assert table["bad.png"]["reason"] == rows["bad.png"].reason
+    assert table["bad.png"]["providers"] == "; ".join(rows["bad.png"].providers) != ""
+    assert table["bad.png"]["region_threshold"] == f"{rows['bad.png'].region_threshold:.6g}"
     assert len(list((out / "overlays").glob("*.png"))) == 2
     summary = msgspec.json.decode((out / "summary.json").read_bytes(), type=FilmSummary)
-    assert (summary.files_count, summary.refused_count, summary.image_auroc) == (4, 2, 1.0)
+    assert (summary.files_count, summary.refused_count, summary.image_auroc) == (5, 3, 1.0)
     assert (summary.pixel_average_precision or 0) > 0.5
     assert not list(out.rglob("*.tmp"))
 
@@ -105,12 +114,16 @@ def test_training_from_the_command_line_makes_a_model_that_inspects(tmp_path: Pa
     good = tmp_path / "good"
     good.mkdir()
     for seed in range(24):
-        cv2.imwrite(str(good / f"{seed}.png"), film(seed))
+        cv2.imwrite(str(good / f"roll{seed // 4}_{seed}.png"), film(seed))
     (good / "broken.png").write_bytes(b"no picture")
-    assert main(["train", "film", "--good", str(good), "--out", str(tmp_path / "my-film")]) == OK
+    words = ["train", "film", "--good", str(good), "--group-pattern", "^(roll[0-9]+)_"]
+    assert main([*words, "--out", str(tmp_path / "my-film")]) == OK
+    assert "whole groups of 6" in open_bundle(tmp_path / "my-film").manifest.provenance
     assert main(["model", "verify", str(tmp_path / "my-film")]) == OK
     out = str(tmp_path / "out")
-    assert main(["inspect", "film", str(good / "0.png"), "--model", str(tmp_path / "my-film"), "--out", out]) == OK
+    assert (
+        main(["inspect", "film", str(good / "roll0_0.png"), "--model", str(tmp_path / "my-film"), "--out", out]) == OK
+    )
 
 
 def test_a_model_that_was_altered_is_refused(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

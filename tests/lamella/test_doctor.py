@@ -106,6 +106,7 @@ def test_a_camera_that_was_never_calibrated_fails_the_doctor_on_real_film_only(
     assert "simulated frames need no calibration" in simulated.detail
     recorded = of_camera(with_settings(real, vision={"sources": f"fins-1=folder:{real.state_dir}"}))
     assert (recorded.state, recorded.next_step.partition(",")[0]) == ("degraded", "--set vision.calibration=nominal")
+    assert recorded.detail == "not calibrated: recorded film, unless simulated, is uninspected"
     nominal = of_camera(with_settings(real, vision={"calibration": "nominal"}))
     assert nominal.state == "ok"
     assert "figures of the line model count" in nominal.detail

@@ -319,6 +319,9 @@ async def card_is_shown(page: Page) -> None:
     await expect(page.get_by_test_id("card-place")).to_contain_text("MD 20.400\u00a0m, CD 211.0\u00a0mm")
     await expect(page.get_by_test_id("card-extent")).to_have_text("273\u00a0µm × 168\u00a0µm")
     await expect(page.get_by_test_id("card-depth")).to_have_text("34\u00a0% ± 6\u00a0% of film thickness")
+    await expect(page.get_by_test_id("card-anomaly")).to_have_text(
+        "+6.40 spreads of good film, efficientnet-lite0-s32@v1"
+    )
     await expect(page.get_by_test_id("card-calibration")).to_have_text("cal-7")
     await expect(page.get_by_test_id("card-reason")).to_have_text("diameter 210 µm above 150 µm")
     await expect(page.get_by_test_id("card-model")).to_contain_text("film-candidates@v3 5c65ab260000")
@@ -334,6 +337,7 @@ async def test_a_defect_without_a_picture_says_why(window: Window) -> None:
         "draws its findings from the detection curve"
     )
     await expect(window.page.get_by_test_id("card-depth")).to_have_text("not measured")
+    await expect(window.page.get_by_test_id("card-anomaly")).to_have_text("not measured")
 
 
 async def test_the_map_is_moved_by_keys_wheel_and_drag(window: Window) -> None:

@@ -15,10 +15,12 @@ import pytest
 from numpy.typing import NDArray
 
 from lamella.cli import main
-from lamella.exit_codes import CONFIG_INVALID, CONFLICT, INTERRUPTED, NOT_FOUND, OK
+from lamella.exit_codes import CONFIG_INVALID, CONFLICT, INTERRUPTED, NOT_FOUND, OK, USAGE
 from lamella.training_progress import TrainingProgress
 from line.bundle import open_bundle
-from line.inspection_files import FilmImageResult
+from line.errors import ConfigError
+from line.inspection_files import FilmImageResult, FilmSummary
+from models.labelled import LabelledSet
 from tests.vision.made_net import dark_net
 
 
@@ -88,6 +90,12 @@ def test_without_torch_labels_give_a_one_class_model_of_the_sound_pictures_and_i
         (["--labelled", "nowhere"], NOT_FOUND, "nowhere: no such folder"),
         (["--labelled", "L", "--groups", "index.csv"], CONFIG_INVALID, "is no CSV:COLUMN"),
         (["--labelled", "L", "--group-pattern", "roll"], CONFIG_INVALID, "has no group"),
+        (["--good", "G", "--group-pattern", "roll"], CONFIG_INVALID, "has no group"),
+        (["--good", "G", "--group-pattern", "(roll"], CONFIG_INVALID, "is no regular expression"),
+        (["--good", "G", "--group-pattern", "^(roll[0-3])_"], CONFIG_INVALID, "names no group for 8 of 24 pictures"),
+        (["--good", "G", "--groups", "T"], CONFIG_INVALID, "names no group for 23 of 24 pictures, the first"),
+        (["--good", "G", "--groups", "nowhere.csv:roll"], NOT_FOUND, "nowhere.csv: no such file"),
+        (["--good", "G", "--groups", "a.csv:roll", "--group-pattern", "(.)"], CONFIG_INVALID, "give one of --groups"),
     ],
 )
 def test_wrong_use_is_answered_with_the_next_step(
@@ -100,11 +108,95 @@ def test_wrong_use_is_answered_with_the_next_step(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("models.supervised.torch_is_there", lambda: False)
-    places = {"L": str(labelled), "G": str(labelled / "images/good")}
+    (tmp_path / "one.csv").write_text("stem,roll\nroll0_0,roll0\n")
+    places = {"L": str(labelled), "G": str(labelled / "images/good"), "T": f"{tmp_path / 'one.csv'}:roll"}
     out = tmp_path / "net"
     assert main(["train", "film", "--out", str(out), *(places.get(word, word) for word in arguments)]) == status
     assert said in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--seed", "-3"], "argument --seed: '-3' is not a whole number from 0"),
+        (["--pixel-um", "0"], "argument --pixel-um: '0' is not a number above 0"),
+        (["--pixel-um", "wide"], "argument --pixel-um: 'wide' is not a number above 0"),
+        (["--pixel-um", "nan"], "argument --pixel-um: 'nan' is not a number above 0"),
+        (["--threads", "0"], "argument --threads: '0' is not a whole number from 1"),
+        (["--steps", "-1"], "argument --steps: '-1' is not a whole number from 1"),
+        (["--steps", "2.5"], "argument --steps: '2.5' is not a whole number from 1"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_before_anything_is_read(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "film", "--good", "nowhere", "--out", str(tmp_path / "net"), *arguments])
+    assert ended.value.code == USAGE
+    assert said in capsys.readouterr().err
+
+
+def test_good_and_labelled_pictures_come_to_one_class_training_with_their_parts(
+    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = tmp_path / "more"
+    for name in ("b.png", "a.png"):
+        write(good / name, film(7))
+    table = tmp_path / "index.csv"
+    rows = [f"{path.name},{path.name.split('_')[0]}" for path in labelled.glob("images/*/*")]
+    table.write_text("\n".join(["file,roll", "a.png,roll7", "b.png,roll0", *rows]))
+    given: list[tuple[int, list[str] | None]] = []
+
+    def stop(images: list[NDArray[np.uint8]], out: Path, *, groups: list[str] | None, **_: object) -> None:
+        given.append((len(images), groups))
+        raise ConfigError("seen enough")
+
+    monkeypatch.setattr("models.one_class.train_one_class", stop)
+    words = ["train", "film", "--method", "one-class", "--good", str(good), "--labelled", str(labelled)]
+    for more in ([], ["--groups", f"{table}:roll"]):
+        assert main([*words, "--out", str(tmp_path / "net"), *more]) == CONFIG_INVALID
+    (count, nothing), (_, groups) = given
+    names = sorted(path.name for path in labelled.glob("images/good/*"))
+    assert (count, nothing) == (26, None)
+    assert groups == ["roll7", "roll0", *(name.split("_")[0] for name in names)]
+
+
+def test_good_pictures_beside_labels_keep_their_parts_in_supervised_training(
+    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = tmp_path / "more"
+    write(good / "roll9_good.png", film(7))
+    given: list[LabelledSet] = []
+
+    def stop(known: LabelledSet, *_: object, **__: object) -> None:
+        given.append(known)
+        raise ConfigError("seen enough")
+
+    monkeypatch.setattr("models.supervised.require_torch", lambda: None)
+    monkeypatch.setattr("models.supervised.train_supervised", stop)
+    words = ["--method", "supervised", "--labelled", str(labelled), "--good", str(good)]
+    out = str(tmp_path / "net")
+    assert main(["train", "film", *words, "--group-pattern", "^(roll[0-9]+)_", "--out", out]) == CONFIG_INVALID
+    [known] = given
+    assert {image.group for image in known.images if image.path.stem in {"roll9_good", "roll9_100"}} == {"roll9"}
+
+
+@pytest.mark.parametrize("channels", [[], ["--channels", "BF,DF,TX"], ["--channels", "BF"]])
+@pytest.mark.parametrize(("words", "name"), [([], "net"), (["--name", "mine"], "mine")])
+def test_a_model_of_rendered_film_has_the_name_that_was_given(
+    channels: list[str], words: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def stop(out: Path, **options: object) -> None:
+        given.append(options["name"])
+        raise ConfigError("seen enough")
+
+    monkeypatch.setattr("models.film_candidates.train_candidates", stop)
+    out = str(tmp_path / "net")
+    assert main(["train", "film", "--renderer", "--out", out, *channels, *words]) == CONFIG_INVALID
+    assert given == [name]
 
 
 def test_a_model_that_is_there_is_not_overwritten(labelled: Path, tmp_path: Path) -> None:
@@ -141,7 +233,9 @@ def test_an_interrupted_training_leaves_nothing_behind(labelled: Path, tmp_path:
     assert not list(out.parent.iterdir())
 
 
-def test_inspecting_with_a_supervised_model_leaves_masks_and_classes_in_the_same_results(tmp_path: Path) -> None:
+def test_inspecting_with_a_supervised_model_leaves_masks_and_classes_in_the_same_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     net = dark_net(tmp_path / "dark-net")
     image = np.full((80, 90), 160, np.uint8)
     cv2.circle(image, (30, 40), 8, 30, cv2.FILLED)
@@ -161,7 +255,38 @@ def test_inspecting_with_a_supervised_model_leaves_masks_and_classes_in_the_same
     assert marked is not None
     assert ((marked > 0) == (mask > 0)).mean() > 0.98
     assert len(list((out / "overlays").glob("*.png"))) == 2
-    assert '"image_auroc": 1.0' in (out / "summary.json").read_text(encoding="utf-8")
+    summary = msgspec.json.decode((out / "summary.json").read_bytes(), type=FilmSummary)
+    assert (summary.image_auroc, summary.false_reject_fraction, summary.recall_fraction) == (1.0, 0.0, 1.0)
+    said = capsys.readouterr().out
+    assert "false rejects 0.0 % of 1 good pictures, at the model's own limits" in said
+    assert "recall 100.0 % of 1 pictures with defects, at the model's own limits" in said
+
+
+def test_false_rejects_and_missed_defects_are_told_even_where_truth_has_one_kind_only(tmp_path: Path) -> None:
+    net = dark_net(tmp_path / "dark-net")
+    dark, light = np.full((80, 90), 30, np.uint8), np.full((80, 90), 160, np.uint8)
+    for name, image in (("a", dark), ("b", light), ("c", light), ("d", light)):
+        write(tmp_path / f"good/{name}.png", image)
+        write(tmp_path / f"bad/{name}.png", image)
+        write(tmp_path / f"masks/bad/{name}.png", np.full((80, 90), 255, np.uint8))
+    (tmp_path / "none").mkdir()
+    found = []
+    for pictures, masks in (("good", "none"), ("bad", "masks")):
+        out = tmp_path / f"out-{pictures}"
+        words = ["inspect", "film", str(tmp_path / pictures), "--model", str(net.path), "--out", str(out)]
+        assert main([*words, "--truth", str(tmp_path / masks)]) == OK
+        summary = msgspec.json.decode((out / "summary.json").read_bytes(), type=FilmSummary)
+        found.append((summary.image_auroc, summary.false_reject_fraction, summary.recall_fraction))
+    assert found == [(None, 0.25, None), (None, None, 0.25)]
+
+
+def test_a_folder_without_pictures_is_not_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    net = dark_net(tmp_path / "dark-net")
+    words = ["inspect", "film", str(empty), "--model", str(net.path), "--out", str(tmp_path / "out")]
+    assert main(words) == NOT_FOUND
+    assert f"{empty}: no picture in this folder" in capsys.readouterr().err
 
 
 def test_a_part_that_starts_anew_has_its_own_time_to_go(

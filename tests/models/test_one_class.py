@@ -68,10 +68,10 @@ def test_the_manifest_says_what_it_was_trained_on(bundle: Bundle) -> None:
     # Four of 24 images are held out: of so few no smaller share than one in five can be stated.
     assert manifest.metrics["held_out_images"] == 4
     assert manifest.thresholds["image"].false_alarm_fraction == pytest.approx(1 / 5)
-    assert {judge.tensor for judge in manifest.judges} == {output.tensor for output in manifest.outputs}
-    assert {judge.input for judge in manifest.judges} == {spec.tensor for spec in manifest.inputs}
-    assert all(judge.weight > 0 for judge in manifest.judges)
-    assert len({judge.cell_deviation for judge in manifest.judges}) == len(manifest.judges)
+    assert {member.tensor for member in manifest.members} == {output.tensor for output in manifest.outputs}
+    assert {member.input for member in manifest.members} == {spec.tensor for spec in manifest.inputs}
+    assert all(member.weight > 0 for member in manifest.members)
+    assert len({member.cell_deviation for member in manifest.members}) == len(manifest.members)
     assert manifest.detection == {}
     assert f"`{manifest.training_data_digest}`" in (bundle.path / "card.md").read_text()
 

@@ -65,6 +65,14 @@ def test_a_strip_without_a_finding_was_still_inspected(quiet: LineModel, model: 
     assert (event.md_start_um, event.md_end_um, event.cd_end_um) == (2 * M, 3 * M, 300_000)
     assert event.method == "drawn" and event.simulated and event.model == model and event.at_ns == 77
     assert event.defects_count == 0 and event.state == "inspected"
+    assert (event.mean_grey_bf, event.mean_grey_df, event.mean_grey_tx) == (150.0, 25.0, 90.0)
+
+
+def test_a_camera_without_transmission_has_no_grey_of_it(quiet: LineModel, model: ModelRef) -> None:
+    cameras = tuple(replaced(row, channels=("BF", "DF")) if row.kind == "film" else row for row in quiet.cameras)
+    (event,) = drawer_of(replaced(quiet, cameras=cameras), model).strip("R", 0, M, [], CameraHealth(), 77)
+    assert isinstance(event, StripInspected)
+    assert (event.mean_grey_bf, event.mean_grey_df, event.mean_grey_tx) == (150.0, 25.0, None)
 
 
 def test_a_finding_has_size_and_place_within_its_stated_uncertainty(quiet: LineModel, model: ModelRef) -> None:

@@ -10,13 +10,14 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from line.bundle import Bundle, InputSpec, Judge, OutputSpec, Threshold
+from line.bundle import Bundle, EnsembleMember, InputSpec, OutputSpec, Threshold
 from line.errors import BundleError, FrameError
 from models.bundle_writer import BundleDraft, write_bundle
 from vision.anomaly import SCORE_CELLS, AnomalyInspector, image_score, regions
 from vision.anomaly_overlay import anomaly_overlay
 
 CELL_PX = 4
+BANNER_PX = 52
 
 
 def cell_mean_model() -> onnx.ModelProto:
@@ -47,8 +48,8 @@ def cell_mean_bundle(
         task="film-one-class",
         input=InputSpec(tensor="image", channels=1, multiple_px=32, view_px=view_px),
         outputs=(OutputSpec(tensor="anomaly", meaning="mean grey", layout="N1HW", stride_px=CELL_PX),),
-        judges=(
-            Judge(
+        members=(
+            EnsembleMember(
                 tensor=judged,
                 input="image",
                 highest_count=3,
@@ -89,7 +90,7 @@ def test_the_map_is_that_of_the_network_whatever_the_parts(inspector: AnomalyIns
     assert result.score_map.dtype == np.float32
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (9, 200), (515, 40), (767, 768), (1100, 1300)])
+@pytest.mark.parametrize("shape", [(48, 48), (57, 200), (515, 50), (767, 768), (1100, 1300)])
 def test_any_size_gets_a_map_of_its_own_shape(inspector: AnomalyInspector, shape: tuple[int, int]) -> None:
     result = inspector.inspect(np.full(shape, 60, np.uint8))
     assert result.score_map.shape == shape
@@ -115,6 +116,18 @@ def test_a_place_above_the_region_limit_rejects_a_picture_whose_score_is_low(tmp
         assert not inspector.inspect(np.full((512, 512), 50, np.uint8)).is_anomalous
     with AnomalyInspector(cell_mean_bundle(tmp_path / "low", image_limit=3.0), "cpu") as inspector:
         assert inspector.inspect(np.full((512, 512), 99, np.uint8)).is_anomalous
+
+
+def test_the_reason_names_each_limit_that_is_exceeded_in_its_own_scale(tmp_path: Path) -> None:
+    image = np.full((512, 512), 50, np.uint8)
+    image[40:56, 40:56] = 200
+    with AnomalyInspector(cell_mean_bundle(tmp_path / "high", image_limit=1e6), "cpu") as inspector:
+        assert inspector.inspect(image).reason == "a place of 200 above 100"
+        assert inspector.inspect(np.full((512, 512), 50, np.uint8)).reason == ""
+    with AnomalyInspector(cell_mean_bundle(tmp_path / "low", image_limit=4.8999), "cpu") as inspector:
+        assert inspector.inspect(image).reason == "score 15 above 4.9 and a place of 200 above 100"
+        # Digits enough to tell the two apart.
+        assert inspector.inspect(np.full((512, 512), 99, np.uint8)).reason == "score 4.9 above 4.8999"
 
 
 def test_a_planted_square_is_one_region_with_its_box_and_area(inspector: AnomalyInspector) -> None:
@@ -145,10 +158,10 @@ def test_regions_apart_by_a_cell_stay_apart_and_the_highest_comes_first() -> Non
 
 
 def test_regions_never_reach_beyond_an_image_that_ends_inside_a_cell(inspector: AnomalyInspector) -> None:
-    image = np.full((61, 45), 255, np.uint8)
+    image = np.full((61, 49), 255, np.uint8)
     (region,) = inspector.inspect(image).regions
-    assert (region.x_px, region.y_px, region.width_px, region.height_px) == (0, 0, 45, 61)
-    assert region.area_px == 61 * 45
+    assert (region.x_px, region.y_px, region.width_px, region.height_px) == (0, 0, 49, 61)
+    assert region.area_px == 61 * 49
 
 
 def test_the_score_is_the_mean_of_the_highest_cells_whatever_the_size() -> None:
@@ -185,7 +198,7 @@ def test_regions_and_map_of_a_resized_picture_lie_where_its_square_is(tmp_path: 
     [
         (np.zeros((20, 20, 3), np.uint8), r"shape \(20, 20, 3\)"),
         (np.zeros((20, 20), np.uint16), "uint16"),
-        (np.zeros((3, 400), np.uint8), "at least 4 x 4 px, got 400 x 3 px"),
+        (np.zeros((47, 400), np.uint8), "at least 48 x 48 px, got 400 x 47 px"),
     ],
 )
 def test_an_image_that_is_not_grey_8_bit_or_large_enough_is_refused(
@@ -207,7 +220,7 @@ def test_a_model_that_does_not_say_who_judges_is_refused(tmp_path: Path) -> None
         AnomalyInspector(bundle, "cpu")
 
 
-@pytest.mark.parametrize("shape", [(40, 30), (300, 500), (2600, 300)])
+@pytest.mark.parametrize("shape", [(60, 48), (300, 500), (2600, 300)])
 def test_an_overlay_keeps_good_film_grey_and_colours_what_is_not(
     inspector: AnomalyInspector, shape: tuple[int, int]
 ) -> None:
@@ -216,9 +229,49 @@ def test_an_overlay_keeps_good_film_grey_and_colours_what_is_not(
     overlay = anomaly_overlay(image, inspector.inspect(image))
     assert overlay.dtype == np.uint8
     assert overlay.shape[2] == 3
-    assert max(overlay.shape) <= 2434
-    columns = round(shape[1] * (overlay.shape[0] - 34) / shape[0])
+    assert max(overlay.shape) <= 2400 + BANNER_PX
+    columns = round(shape[1] * (overlay.shape[0] - BANNER_PX) / shape[0])
     good = overlay[-(overlay.shape[0] // 4) :, 3 * columns // 4 : columns].astype(int)
     np.testing.assert_array_equal(good[..., 0], good[..., 2])
-    hot = overlay[34 + overlay.shape[0] // 5, columns // 5].astype(int)
+    hot = overlay[BANNER_PX + overlay.shape[0] // 5, columns // 5].astype(int)
     assert hot[2] - hot[0] > 20
+
+
+def overlay_of(inspector: AnomalyInspector, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return anomaly_overlay(image, inspector.inspect(image))
+
+
+def test_an_overlay_boxes_the_five_strongest_places_and_outlines_the_others(inspector: AnomalyInspector) -> None:
+    image = np.full((512, 512), 40, np.uint8)
+    tops = range(40, 480, 64)
+    for number, top in enumerate(tops):
+        image[top : top + 16, 200:216] = 150 + 10 * number
+    shown = overlay_of(inspector, image)[BANNER_PX:].astype(int)
+    red = (shown[..., 2] - shown[..., 1] > 120) & (shown[..., 2] > 200)
+    outline = np.asarray(shown.min(axis=2) > 230)
+    around = [slice(top - 8, top + 24) for top in tops]
+    # The corner of a box lies outside the heat.
+    assert [bool(red[rows, 190:199].any()) for rows in around] == [False, False, True, True, True, True, True]
+    assert all(outline[rows, 196:220].any() for rows in around[:2])
+
+
+def test_a_place_too_small_for_a_shrunk_overlay_is_outlined_all_the_same(inspector: AnomalyInspector) -> None:
+    image = np.full((200, 8192), 40, np.uint8)
+    for left in range(400, 400 + 6 * 1200, 1200):
+        image[80:120, left : left + 40] = 250
+    image[100:104, 8000:8004] = 102
+    result = inspector.inspect(image)
+    assert len(result.regions) == 7
+    shown = anomaly_overlay(image, result)[BANNER_PX:].astype(int)
+    column = 8000 * 2400 // 8192
+    assert (shown[:, column - 2 : column + 4].min(axis=2) > 200).any()
+
+
+def test_the_banner_tells_why_and_is_never_wider_than_the_picture(inspector: AnomalyInspector) -> None:
+    calm = np.full((512, 512), 50, np.uint8)
+    spoilt = calm.copy()
+    spoilt[300:316, 300:316] = 220
+    banners = [overlay_of(inspector, image)[:BANNER_PX] for image in (calm, spoilt)]
+    assert (banners[0] != banners[1])[28:].any()
+    for banner in banners:
+        assert (banner[:, -6:] == 28).all()

@@ -257,6 +257,14 @@ def drawn(number: int, lamp_bf: float) -> StripInspected:
     )
 
 
+def test_a_channel_that_drawn_film_says_nothing_of_is_left_out(tmp_path: Path) -> None:
+    found = check(tmp_path, drawn=True)
+    strips = [drawn(number, 1.0 if number < 20 else 0.88) for number in range(60)]
+    said = [found.heard(msgspec.structs.replace(strip, mean_grey_tx=None)) for strip in strips]
+    assert [event.state for event in said if event] == ["ok", "drifting"]
+    assert {row.channel for event in said if event for row in event.measures} - {""} == {"BF", "DF"}
+
+
 def test_a_lamp_is_named_too_where_film_was_drawn_and_no_picture_exists(tmp_path: Path) -> None:
     found = check(tmp_path, drawn=True)
     said = [found.heard(drawn(number, 1.0 if number < 20 else 0.88)) for number in range(60)]

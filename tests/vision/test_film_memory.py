@@ -62,7 +62,7 @@ def results(line: LineModel, camera: Camera, backbone: ModelSession, bundle_fold
 
 def test_nothing_is_judged_before_good_film_is_known(results: list[StripResult]) -> None:
     (early,) = results[1].defects
-    assert early.anomaly_score is None
+    assert (early.anomaly_score, early.anomaly_model) == (None, None)
 
 
 def test_a_defect_is_many_spreads_from_good_film_and_a_larger_one_more(results: list[StripResult]) -> None:
@@ -76,6 +76,11 @@ def test_a_defect_is_many_spreads_from_good_film_and_a_larger_one_more(results: 
     assert small > 3
     assert large > small
     assert piece > 6
+
+
+def test_the_event_names_the_backbone_behind_the_score(results: list[StripResult], backbone: ModelSession) -> None:
+    assert {defect.anomaly_model for defect in results[-1].defects} == {backbone.bundle.ref}
+    assert {defect.model.name for defect in results[-1].defects} == {"film-candidates"}
 
 
 def test_good_film_is_within_a_few_spreads_of_good_film(
@@ -100,6 +105,34 @@ def test_good_film_is_within_a_few_spreads_of_good_film(
     scores = np.array(film_memory.scores(planes, found, gates, places), float)
     assert abs(scores.mean()) < 1
     assert scores.max() < 5
+
+
+@pytest.mark.parametrize("pixel_um", [10.0, 5.0])
+def test_a_fine_camera_on_short_strips_scores_defects_of_every_size(
+    line: LineModel, backbone: ModelSession, pixel_um: float
+) -> None:
+    """Its largest pictures of good film are no lines through the strip, and sizes that it lacks are judged."""
+    film = MadeFilm()
+    camera = msgspec.structs.replace(line.camera("fins-1"), width_px=WIDTH_PX, pixel_um=pixel_um)
+    look = learnt_look([film.planes(600 + number) for number in range(8)])
+    limits = limits_for(look, candidates_per_m2=40, streaks_per_m2=0.1, pixel_um=pixel_um)
+    gates = Gates(look, limits, margin_px=75, pixel_um=pixel_um)
+    film_memory, number = FilmMemory(backbone, camera, seed=1), 800
+    while film_memory.learning:
+        planes = film.planes(number)
+        found = screened(planes, gates, StreakMemory(), most_spots=50, crew=ALONE)
+        places = film_memory._places(planes.shape, found.spots)
+        assert max(place.height for place in places) < planes.shape[1] // 4 * 4
+        film_memory.learn(planes, found, gates)
+        number += 1
+    spots = [
+        Spot(
+            row_start=4, row_end=4 + min(side, 248), column_start=900, column_end=900 + side, strength=1.0, test="pixel"
+        )
+        for side in (12, 160, 600)
+    ]
+    scores = film_memory.scores(planes, found, gates, spots)
+    assert all(score is not None and np.isfinite(score) and abs(score) < 20 for score in scores)
 
 
 def test_a_model_that_is_no_backbone_is_refused(camera: Camera, bundle_folder: Path) -> None:

@@ -21,6 +21,18 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return dark_net(tmp_path_factory.mktemp("net") / "dark")
 
 
+def test_a_supervised_model_rejects_by_its_score_alone_and_gives_no_other_reason(bundle: Bundle) -> None:
+    image = np.full((80, 90), 160, np.uint8)
+    image[40:42, 40:42] = 30
+    with SegmentationInspector(bundle, "cpu") as inspector:
+        speck = inspector.inspect(image)
+        image[30:50, 30:50] = 30
+        hole = inspector.inspect(image)
+    assert speck.regions
+    assert (speck.is_anomalous, speck.reason) == (False, "")
+    assert (hole.is_anomalous, hole.reason) == (True, "score 0.999 above 0.5")
+
+
 def film_with_two_defects() -> NDArray[np.uint8]:
     image = np.full((150, 701), 160, np.uint8)
     cv2.circle(image, (60, 40), 8, 30, cv2.FILLED)

@@ -33,7 +33,7 @@ export function DefectCard({ id, known }) {
         <dt>${t("card.extent")}</dt><dd data-testid="card-extent">${extent(defect)}</dd>
         <dt>${t("card.depth")}</dt><dd data-testid="card-depth">${depth(defect)}</dd>
         <dt>${t("card.score")}</dt><dd>${percent(defect.score, 0)}</dd>
-        <dt>${t("card.anomaly")}</dt><dd data-testid="card-anomaly">${defect.anomaly_score === null ? html`<span class="muted">${t("card.not_measured")}</span>` : html`${signed(defect.anomaly_score)} <span class="muted small">${t("card.spreads")}</span>`}</dd>
+        <dt>${t("card.anomaly")}</dt><dd data-testid="card-anomaly">${defect.anomaly_score === null ? html`<span class="muted">${t("card.not_measured")}</span>` : html`${signed(defect.anomaly_score)} <span class="muted small">${t("card.spreads")}${defect.anomaly_model ? html`, <span title=${defect.anomaly_model.digest}>${defect.anomaly_model.name}@v${defect.anomaly_model.version}</span>` : ""}</span>`}</dd>
         <dt>${t("card.contrast")}</dt><dd>${["bf", "df", "tx"].filter((each) => defect[`contrast_${each}`] !== null).map((each) => `${t(`channel.${each}`)} ${signed(defect[`contrast_${each}`])}`).join(", ")}</dd>
         <dt>${t("card.severity")}</dt><dd>${defect.severity} <span class="muted small">${t(`severity.${defect.severity}`)}</span></dd>
         <dt>${t("card.seen")}</dt><dd>${defect.camera}, ${day(defect.at)} ${clock(defect.at)} UTC</dd>

@@ -1,4 +1,4 @@
-"""Parts, views and the weighing of judges."""
+"""Parts, views and the weighing of members."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from line.bundle import InputSpec, Judge
-from vision.judges import (
-    Court,
+from line.bundle import EnsembleMember, InputSpec
+from vision.ensemble import (
+    Ensemble,
     combined_map,
     combined_score,
-    hearing,
     highest_mean,
+    part_answers,
     picture_parts,
     scale_of,
     shown,
@@ -22,8 +22,8 @@ from vision.judges import (
 )
 
 
-def judge(tensor: str, *, weight: float = 1.0, map_weight: float = 1.0, mean: float = 0.0) -> Judge:
-    return Judge(
+def member(tensor: str, *, weight: float = 1.0, map_weight: float = 1.0, mean: float = 0.0) -> EnsembleMember:
+    return EnsembleMember(
         tensor=tensor,
         input="small",
         highest_count=1,
@@ -45,8 +45,8 @@ def pixels(views: Mapping[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.float
     return {"pixels": views["small"].astype(np.float32), "dark": 255 - views["small"].astype(np.float32)}
 
 
-def court(*judges: Judge, spec: InputSpec | None = None) -> Court:
-    return Court(judges=judges, views={"small": spec or small()}, strides_px={"pixels": 1, "dark": 1})
+def ensemble(*members: EnsembleMember, spec: InputSpec | None = None) -> Ensemble:
+    return Ensemble(members=members, views={"small": spec or small()}, strides_px={"pixels": 1, "dark": 1})
 
 
 @pytest.mark.parametrize(
@@ -92,22 +92,22 @@ def test_a_mirrored_view_is_the_picture_and_its_mirror_image() -> None:
 
 def test_answers_to_the_mirror_image_are_turned_back_and_averaged() -> None:
     image = np.random.default_rng(1).integers(0, 256, (64, 50), np.uint8)
-    (heard,) = hearing(image, court(judge("pixels"), spec=small(mirrored=True)), pixels)
-    np.testing.assert_allclose(heard.opinions[0].cells, image, atol=1e-3)
+    (answered,) = part_answers(image, ensemble(member("pixels"), spec=small(mirrored=True)), pixels)
+    np.testing.assert_allclose(answered.answers[0].cells, image, atol=1e-3)
 
 
 def test_scores_are_standardised_and_weighed() -> None:
     image = np.full((64, 64), 100, np.uint8)
-    rows = (judge("pixels", weight=3.0, mean=90.0), judge("dark", weight=1.0, mean=155.0))
-    heard = hearing(image, court(*rows), pixels)
-    assert combined_score(heard, rows) == pytest.approx((3 * (100 - 90) / 2 + 1 * (155 - 155) / 2) / 4)
+    rows = (member("pixels", weight=3.0, mean=90.0), member("dark", weight=1.0, mean=155.0))
+    answered = part_answers(image, ensemble(*rows), pixels)
+    assert combined_score(answered, rows) == pytest.approx((3 * (100 - 90) / 2 + 1 * (155 - 155) / 2) / 4)
 
 
 def test_the_map_leaves_out_judges_without_map_weight_and_keeps_places() -> None:
     image = np.zeros((512, 1024), np.uint8)
     image[128:192, 640:704] = 200
-    rows = (judge("pixels"), judge("dark", map_weight=0.0))
-    found = combined_map(image.shape, hearing(image, court(*rows), pixels), rows, 512)
+    rows = (member("pixels"), member("dark", map_weight=0.0))
+    found = combined_map(image.shape, part_answers(image, ensemble(*rows), pixels), rows, 512)
     assert found.shape == (128, 256)
     assert found[40, 168] == pytest.approx(100.0, abs=1)
     row, column = (places.mean() for places in np.nonzero(found > 50))
@@ -117,10 +117,10 @@ def test_the_map_leaves_out_judges_without_map_weight_and_keeps_places() -> None
 def test_what_lies_outside_a_part_does_not_count_for_its_score() -> None:
     image = np.zeros((512, 1024), np.uint8)
     image[100:140, 540:560] = 200
-    rows = (judge("pixels"),)
-    left, right = hearing(image, court(*rows), pixels)
-    assert left.opinions[0].score == 0
-    assert right.opinions[0].score > 100
+    rows = (member("pixels"),)
+    left, right = part_answers(image, ensemble(*rows), pixels)
+    assert left.answers[0].score == 0
+    assert right.answers[0].score > 100
 
 
 def test_the_highest_mean_takes_all_where_there_are_fewer() -> None:

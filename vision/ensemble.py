@@ -1,10 +1,10 @@
-"""How the judges of a one-class model look at a picture of any size, and how their answers become one.
+"""How the members of a one-class model look at a picture of any size, and how their answers become one.
 
-A picture is cut into equal parts of about `PART_PX`, most pictures into one. Each judge sees a part in its own size:
+A picture is cut into equal parts of about `PART_PX`, most pictures into one. Each member sees a part in its own size:
 what is unusual about a part as a whole shows in a small view, a crack in the part as it is. Where there are several
-parts, a judge sees some of the neighbours too, and only its answers inside the part count.
+parts, a member sees some of the neighbours too, and only its answers inside the part count.
 
-A judge's answers are brought to the mean 0 and spread 1 that they have on good film before they are averaged.
+A member's answers are brought to the mean 0 and spread 1 that they have on good film before they are averaged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from line.bundle import InputSpec, Judge, Manifest
+from line.bundle import EnsembleMember, InputSpec, Manifest
 
 Grey = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -25,11 +25,13 @@ Floats = NDArray[np.float32]
 PART_PX = 512
 """Long side of a part, about: a picture of up to one and a half times as much is not cut."""
 MARGIN_PX = 64
-"""What a judge sees of neighbouring parts."""
+"""What a member sees of neighbouring parts."""
 CELL_PX = 4
 """Pixels per cell of the common map, in the view of the map."""
+SMALLEST_PICTURE_PX = 48
+"""Shortest side of a picture that is learnt from or judged: what good film is was never set for smaller ones."""
 LARGEST_ENLARGEMENT = 2.0
-"""Of a small picture; more would show a judge nothing but blur."""
+"""Of a small picture; more would show a member nothing but blur."""
 SMALLEST_VIEW_PX = 32
 """A view with a shorter side is mirrored up to it, so that every filter fits in."""
 
@@ -51,8 +53,8 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opinion:
-    """What one judge says of one part and its surroundings."""
+class MemberAnswer:
+    """What one member says of one part and its surroundings."""
 
     cells: Floats
     """Shape (rows, columns)."""
@@ -63,11 +65,11 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """What all judges say of one part."""
+class PartAnswers:
+    """What all members say of one part."""
 
     part: Part
-    opinions: tuple[Opinion, ...]
+    answers: tuple[MemberAnswer, ...]
 
 
 def picture_parts(shape: tuple[int, ...]) -> list[Part]:
@@ -80,7 +82,7 @@ def picture_parts(shape: tuple[int, ...]) -> list[Part]:
 
 
 def scale_of(shape: tuple[int, ...], view_px: int | None) -> float:
-    """By how much a part of this shape is enlarged, or shrunk, for a judge."""
+    """By how much a part of this shape is enlarged, or shrunk, for a member."""
     return 1.0 if view_px is None else min(view_px / max(shape), LARGEST_ENLARGEMENT)
 
 
@@ -95,31 +97,31 @@ def shown(image: Grey, scale: float, multiple_px: int) -> Grey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Court:
-    """The judges of a model, and what they look at."""
+class Ensemble:
+    """The members of a model, and what they look at."""
 
-    judges: tuple[Judge, ...]
+    members: tuple[EnsembleMember, ...]
     views: Mapping[str, InputSpec]
     strides_px: Mapping[str, int]
     """Pixels of a view per cell of an answer, by output."""
 
 
-def court_of(manifest: Manifest) -> Court:
-    return Court(
-        judges=manifest.judges,
+def ensemble_of(manifest: Manifest) -> Ensemble:
+    return Ensemble(
+        members=manifest.members,
         views={spec.tensor: spec for spec in manifest.inputs},
         strides_px={output.tensor: output.stride_px for output in manifest.outputs},
     )
 
 
-def hearing(image: Grey, court: Court, answer: Answer) -> list[Heard]:
-    """What each judge says of each part.
+def part_answers(image: Grey, ensemble: Ensemble, answer: Answer) -> list[PartAnswers]:
+    """What each member says of each part.
 
     Args:
         image: shape (height, width).
     """
     return [
-        Heard(part=part, opinions=_opinions(image[part.outer], part, court, answer))
+        PartAnswers(part=part, answers=_answers(image[part.outer], part, ensemble, answer))
         for part in picture_parts(image.shape)
     ]
 
@@ -139,34 +141,36 @@ def views_of(crop: Grey, shape: tuple[int, ...], views: Mapping[str, InputSpec])
     return found
 
 
-def combined_score(heard: Sequence[Heard], judges: Sequence[Judge]) -> float:
-    """Of the worst part: the mean of the judges' standardised scores, by weight."""
-    weights = sum(judge.weight for judge in judges)
+def combined_score(answered: Sequence[PartAnswers], members: Sequence[EnsembleMember]) -> float:
+    """Of the worst part: the mean of the members' standardised scores, by weight."""
+    weights = sum(member.weight for member in members)
     return max(
         sum(
-            judge.weight * (opinion.score - judge.score_mean) / judge.score_deviation
-            for opinion, judge in zip(each.opinions, judges, strict=True)
+            member.weight * (said.score - member.score_mean) / member.score_deviation
+            for said, member in zip(each.answers, members, strict=True)
         )
         / weights
-        for each in heard
+        for each in answered
     )
 
 
-def combined_map(shape: tuple[int, ...], heard: Sequence[Heard], judges: Sequence[Judge], view_px: int) -> Floats:
-    """The mean of the judges' standardised cells, by map weight, in cells of `CELL_PX` in a view of this size.
+def combined_map(
+    shape: tuple[int, ...], answered: Sequence[PartAnswers], members: Sequence[EnsembleMember], view_px: int
+) -> Floats:
+    """The mean of the members' standardised cells, by map weight, in cells of `CELL_PX` in a view of this size.
 
     Args:
         shape: of the picture.
     """
-    per_px = scale_of(heard[0].part.shape, view_px) / CELL_PX
+    per_px = scale_of(answered[0].part.shape, view_px) / CELL_PX
     total = np.zeros(tuple(max(1, round(size * per_px)) for size in shape), np.float32)
-    weights = sum(judge.map_weight for judge in judges)
-    for each in heard:
+    weights = sum(member.map_weight for member in members)
+    for each in answered:
         window = tuple(_scaled(side, per_px, count) for side, count in zip(each.part.inner, total.shape, strict=True))
-        for opinion, judge in zip(each.opinions, judges, strict=True):
-            if judge.map_weight:
-                spread = (_spread(opinion, each.part, window, per_px) - judge.cell_mean) / judge.cell_deviation
-                total[window] += np.float32(judge.map_weight / weights) * spread
+        for said, member in zip(each.answers, members, strict=True):
+            if member.map_weight:
+                spread = (_spread(said, each.part, window, per_px) - member.cell_mean) / member.cell_deviation
+                total[window] += np.float32(member.map_weight / weights) * spread
     return total
 
 
@@ -177,19 +181,19 @@ def highest_mean(cells: Floats, count: int) -> float:
     return float(np.partition(values, values.size - count)[values.size - count :].mean())
 
 
-def _opinions(crop: Grey, part: Part, court: Court, answer: Answer) -> tuple[Opinion, ...]:
-    found = answer(views_of(crop, part.shape, court.views))
+def _answers(crop: Grey, part: Part, ensemble: Ensemble, answer: Answer) -> tuple[MemberAnswer, ...]:
+    found = answer(views_of(crop, part.shape, ensemble.views))
     said = []
-    for judge in court.judges:
-        spec, stride = court.views[judge.input], court.strides_px[judge.tensor]
+    for member in ensemble.members:
+        spec, stride = ensemble.views[member.input], ensemble.strides_px[member.tensor]
         scale = scale_of(part.shape, spec.view_px)
         # What was added at the right and bottom is no part of the picture.
         rows, columns = (-(-size // stride) for size in _size(crop.shape, scale))
-        cells = found[judge.tensor][0, 0, :rows, :columns]
+        cells = found[member.tensor][0, 0, :rows, :columns]
         if spec.mirrored:
-            cells = 0.5 * (cells + found[judge.tensor][1, 0, :rows, :columns][:, ::-1])
-        score = highest_mean(_inside(cells, part, stride / scale), judge.highest_count)
-        said.append(Opinion(cells=cells, cell_px=stride / scale, score=score))
+            cells = 0.5 * (cells + found[member.tensor][1, 0, :rows, :columns][:, ::-1])
+        score = highest_mean(_inside(cells, part, stride / scale), member.highest_count)
+        said.append(MemberAnswer(cells=cells, cell_px=stride / scale, score=score))
     return tuple(said)
 
 
@@ -204,16 +208,16 @@ def _inside(cells: Floats, part: Part, cell_px: float) -> Floats:
     return cells[window]
 
 
-def _spread(opinion: Opinion, part: Part, window: tuple[slice, ...], per_px: float) -> Floats:
-    """A judge's cells at the centres of the map's cells in a window."""
-    step = 1 / (per_px * opinion.cell_px)
+def _spread(said: MemberAnswer, part: Part, window: tuple[slice, ...], per_px: float) -> Floats:
+    """A member's cells at the centres of the map's cells in a window."""
+    step = 1 / (per_px * said.cell_px)
     turn = [
-        [step, 0.0, (window[1].start + 0.5) * step - part.outer[1].start / opinion.cell_px - 0.5],
-        [0.0, step, (window[0].start + 0.5) * step - part.outer[0].start / opinion.cell_px - 0.5],
+        [step, 0.0, (window[1].start + 0.5) * step - part.outer[1].start / said.cell_px - 0.5],
+        [0.0, step, (window[0].start + 0.5) * step - part.outer[0].start / said.cell_px - 0.5],
     ]
     size = window[1].stop - window[1].start, window[0].stop - window[0].start
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    cells = cv2.warpAffine(opinion.cells, np.array(turn), size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+    cells = cv2.warpAffine(said.cells, np.array(turn), size, flags=how, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cells, np.float32)
 
 
