@@ -53,7 +53,8 @@ DEFINITIONS = {
     "*_inspect_ms": "processor time to judge a picture, map at full resolution included",
     "*_false_rejects": "share of the sound pictures rejected at the model's own limits, by score or region",
     "*_own_recall": "share of the defective pictures rejected at the same limits",
-    "one_class": "what `lamella train film --good --groups` trains and `lamella inspect film` runs; sound pictures",
+    "one_class": "what `lamella train film --good` trains from sound pictures in the order of index.csv, runs of which "
+    "are held out for its limits, and `lamella inspect film` runs",
     "supervised": "what `lamella train film --labelled` trains from masks and `lamella inspect film` runs; left out "
     "where torch is not installed",
     "patchcore, padim": "the peers, sound pictures only, on the same backbone, pictures as squares of 256 px",
@@ -82,9 +83,8 @@ class Method:
 
 def _lamella(known: Sequence[Picture], scratch: Path) -> Learnt:
     good = [picture.grey for picture in known if not picture.is_bad]
-    groups = [picture.group for picture in known if not picture.is_bad]
     with _timed() as times:
-        bundle = train_one_class(good, scratch / "model", name="film-real", seed=SEED, groups=groups)
+        bundle = train_one_class(good, scratch / "model", name="film-real", seed=SEED)
     inspector = AnomalyInspector(bundle, "cpu")
 
     def judge(image: NDArray[np.uint8]) -> Judgement:

@@ -38,7 +38,7 @@ def site_with(site: Site, tmp_path: Path, *, laminate: bool = False, **vision: s
     return msgspec.structs.replace(
         site,
         line=LineSettings(model=str(model), state_dir=site.line.state_dir),
-        vision=msgspec.convert({"provider": "cpu", **vision}, VisionSettings),
+        vision=msgspec.convert({"provider": "cpu", "backbone": "", **vision}, VisionSettings),
     )
 
 

@@ -45,7 +45,7 @@ def with_source(site: Site, bundle: Path, model: str, source: str) -> Site:
     return msgspec.structs.replace(
         site,
         line=LineSettings(model=model, state_dir=site.line.state_dir),
-        vision=VisionSettings(film_model=str(bundle), provider="cpu", sources=source, replay_speed=0),
+        vision=VisionSettings(film_model=str(bundle), provider="cpu", backbone="", sources=source, replay_speed=0),
     )
 
 

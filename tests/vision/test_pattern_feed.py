@@ -72,7 +72,9 @@ async def test_drawn_defects_of_the_plant_become_patterns_of_vision(site: Site) 
 
 @pytest.mark.usefixtures("broker")
 async def test_vision_that_is_ended_within_a_cluster_goes_on_with_it(site: Site, bundle_folder: Path) -> None:
-    site = msgspec.structs.replace(site, vision=VisionSettings(film_model=str(bundle_folder), provider="cpu"))
+    site = msgspec.structs.replace(
+        site, vision=VisionSettings(film_model=str(bundle_folder), provider="cpu", backbone="")
+    )
     pins = [msgspec.structs.replace(row, method="drawn") for row in pinholes(STRIP_UM - 1_000)]
     strips = [msgspec.structs.replace(strip(k * STRIP_UM, (k + 1) * STRIP_UM), method="drawn") for k in range(2)]
 

@@ -37,7 +37,7 @@ def vision_site(site: Site, tmp_path: Path, bundle_folder: Path) -> Site:
     return msgspec.structs.replace(
         site,
         line=LineSettings(model=str(model), state_dir=site.line.state_dir),
-        vision=VisionSettings(film_model=str(bundle_folder), provider="cpu"),
+        vision=VisionSettings(film_model=str(bundle_folder), provider="cpu", backbone=""),
     )
 
 
