@@ -29,7 +29,8 @@ FEATURES = "s16b"
 PICTURE_UM = 20.0
 """Film along a pixel of a small defect's picture; finer cameras are shown so."""
 PICTURES_COUNT = 320
-PICTURES_PER_STRIP = 40
+PICTURES_PER_STRIP = 8
+"""So few that a strip takes some 20 ms longer while the film is learnt, not more."""
 _SPOTS_PX = (8, 80, 170)
 """Sizes of defects whose pictures are as wide as those of good film that are remembered: these are shrunk alike."""
 _FLOOR = 1.0

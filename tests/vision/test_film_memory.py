@@ -23,7 +23,7 @@ from vision.screening import Spot, StreakMemory, screened
 from vision.session import ModelSession
 from vision.strips import StripInspector, StripResult
 
-STRIPS_COUNT = 14
+STRIPS_COUNT = 45
 
 
 @pytest.fixture(scope="module")
