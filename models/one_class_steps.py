@@ -34,6 +34,7 @@ from models.one_class_graph import (
 from models.perceptron import Perceptron, trained_perceptron
 from vision.ensemble import Ensemble, PartAnswers, part_answers, scale_of, shown
 from vision.session import open_onnx
+from vision.whitening import whitening_of
 
 Grey = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -257,14 +258,8 @@ def standardised(
 
 
 def _whitened(points: Floats, floor: float) -> Usual:
-    """Mean, and the directions in which the points vary, scaled to equal spread.
-
-    Args:
-        floor: of the mean variance, added to each.
-    """
-    variances, directions = np.linalg.eigh(np.cov(points.T))
-    scale = (np.maximum(variances, 0) + floor * variances.mean()) ** -0.5
-    return Usual(mean=points.mean(axis=0), whitening=(directions * scale).astype(np.float32))
+    mean, whitening = whitening_of(points, floor)
+    return Usual(mean=mean, whitening=whitening)
 
 
 def _picked(

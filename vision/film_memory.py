@@ -21,6 +21,7 @@ from vision.gates import Gates
 from vision.pyramid import QUARTER
 from vision.screening import Screened, Spot
 from vision.session import ModelSession
+from vision.whitening import whitening_of
 
 Floats = NDArray[np.float32]
 
@@ -110,10 +111,7 @@ class FilmMemory:
         """Remember most pictures, and see by the others how far good film is from those that are remembered."""
         held = np.arange(len(features)) % _HELD_OUT == 0
         known = features[~held]
-        self._mean = known.mean(axis=0)
-        variances, directions = np.linalg.eigh(np.cov(known.T))
-        scale = (np.maximum(variances, 0) + _FLOOR * variances.mean()) ** -0.5
-        self._whitening = np.asarray(directions * scale, np.float32)
+        self._mean, self._whitening = whitening_of(known, _FLOOR)
         self._known = np.asarray((known - self._mean) @ self._whitening, np.float32)
         apart, sizes = self._nearest(features[held]), sizes[held]
         own = [apart[sizes == size] for size in range(len(_SPOTS_PX))]
